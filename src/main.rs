@@ -1,0 +1,2 @@
+//! The binary: nothing but the start of the library.
+fn main() {}
