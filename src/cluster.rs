@@ -1,1 +1,285 @@
-//! See `lib.rs`.
+//! What is wanted: names, addresses, nodes and version of one cluster, complete and consistent before anything is touched.
+//!
+//! This room is pure: no I/O, no clock, no randomness, no environment. [`ClusterSpec::new`] turns a plain copy of the
+//! settings into a [`ClusterSpec`], or into the list of everything that is wrong with them.
+
+mod fingerprint;
+mod names;
+pub mod network;
+pub mod overlap;
+mod problem;
+pub mod version;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use ipnetwork::Ipv4Network;
+
+pub use self::fingerprint::Difference;
+pub use self::names::Names;
+pub use self::network::{MAX_WORKERS, NetworkPlan};
+pub use self::problem::SpecProblem;
+pub use self::version::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
+
+/// The name under which every node finds the API server; each node's hosts file resolves it. A name and not an address,
+/// so that certificates and kubeconfigs stay right when masters are added behind a load balancer.
+pub const CONTROL_PLANE_NAME: &str = "control-plane.local-cluster.internal";
+
+/// The port on which the API server listens inside its node (kubeadm's default).
+pub const API_SERVER_PORT: u16 = 6443;
+
+/// Number of a cluster on its engine: 0, the default cluster, to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ClusterId(u8);
+
+impl ClusterId {
+    /// The cluster with this number.
+    pub const fn new(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// The number itself.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<u8> for ClusterId {
+    fn from(number: u8) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Runs the control plane.
+    Master,
+    /// Runs pods only.
+    Worker,
+}
+
+impl Role {
+    /// The role as it is written in labels and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which network plugin connects the pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CniPlugin {
+    /// One bridge a node, and routes between the nodes.
+    #[default]
+    Bridge,
+    /// A point-to-point link for each pod, and routes between the nodes.
+    Ptp,
+}
+
+impl CniPlugin {
+    /// All plugins there are.
+    pub const ALL: [Self; 2] = [Self::Bridge, Self::Ptp];
+
+    /// The name, as it is written in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Ptp => "ptp",
+        }
+    }
+}
+
+impl fmt::Display for CniPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A CNI plugin that this tool does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown CNI plugin `{0}`: expected `bridge` or `ptp`")]
+pub struct UnknownCniPlugin(pub String);
+
+impl FromStr for CniPlugin {
+    type Err = UnknownCniPlugin;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|plugin| plugin.as_str() == text)
+            .ok_or_else(|| UnknownCniPlugin(text.to_owned()))
+    }
+}
+
+/// One node of the cluster, with everything that is fixed for its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Kubernetes node name, hostname and network alias: `kube-master`, `kube-node-1`; the same in every cluster.
+    pub name: String,
+    /// Name of the container: the node's name and the cluster's suffix.
+    pub container: String,
+    /// Name of the volume with all the node's mutable state.
+    pub volume: String,
+    /// What the node is for.
+    pub role: Role,
+    /// Number of the node's pod range: 1 for the master, i + 1 for worker i.
+    pub number: u16,
+    /// The node's address in the cluster's network.
+    pub address: Ipv4Addr,
+    /// The addresses of the node's pods, a /24.
+    pub pod_subnet: Ipv4Network,
+}
+
+/// The settings that a spec is made of, already of the right types but not yet checked against each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecInput {
+    /// Number of the cluster.
+    pub id: u8,
+    /// Replaces `cluster-N` in names.
+    pub label: Option<String>,
+    /// Number of workers.
+    pub num_nodes: u16,
+    /// Let ordinary pods run on the master even where there are workers.
+    pub no_dedicated: bool,
+    /// The Kubernetes version, resolved to a full one.
+    pub version: KubernetesVersion,
+    /// The CNI plugin.
+    pub cni: CniPlugin,
+    /// The pool (`dind.subnet`) of which cluster N gets the Nth /24.
+    pub pool: Ipv4Network,
+    /// All pods' addresses.
+    pub pod_subnet: Ipv4Network,
+    /// All services' addresses.
+    pub service_subnet: Ipv4Network,
+    /// The port on the engine's host for the API server; none means 6443 + N or another free one.
+    pub api_server_port: Option<u16>,
+    /// The address on the engine's host for the API server's port.
+    pub api_server_address: Ipv4Addr,
+}
+
+/// One cluster, as wanted: every name, address and version that the rest of the program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSpec {
+    /// Number of the cluster.
+    pub id: ClusterId,
+    /// The label that replaces `cluster-N` in names, if any.
+    pub label: Option<String>,
+    /// How the cluster's objects are named.
+    pub names: Names,
+    /// The Kubernetes version.
+    pub version: KubernetesVersion,
+    /// The address ranges.
+    pub network: NetworkPlan,
+    /// The nodes, master first, then workers by number.
+    pub nodes: Vec<NodeSpec>,
+    /// Whether ordinary pods are kept off the master: not without workers, and not with `cluster.noDedicated`.
+    pub taint_masters: bool,
+    /// What connects the pods.
+    pub cni: CniPlugin,
+    /// The port wanted on the engine's host for the API server; none leaves the choice to [`Self::preferred_port`].
+    pub api_server_port: Option<u16>,
+    /// The address on the engine's host on which that port is published.
+    pub api_server_address: Ipv4Addr,
+    /// The host name of the control plane endpoint, without port: [`CONTROL_PLANE_NAME`].
+    pub control_plane_endpoint: String,
+}
+
+impl ClusterSpec {
+    /// Checks all settings and completes them; all problems are reported at once.
+    pub fn new(input: &SpecInput) -> Result<Self, Vec<SpecProblem>> {
+        let problems = problem::all(input);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let id = ClusterId::new(input.id);
+        let names = Names::new(id, input.label.as_deref());
+        let network = NetworkPlan::new(&names, id, input).map_err(|problem| vec![problem])?;
+        Ok(Self {
+            id,
+            label: input.label.clone(),
+            version: input.version,
+            nodes: nodes(&names, &network, input.num_nodes),
+            names,
+            network,
+            taint_masters: input.num_nodes > 0 && !input.no_dedicated,
+            cni: input.cni,
+            api_server_port: input.api_server_port,
+            api_server_address: input.api_server_address,
+            control_plane_endpoint: CONTROL_PLANE_NAME.to_owned(),
+        })
+    }
+
+    /// The first master. There is always one.
+    pub fn master(&self) -> &NodeSpec {
+        &self.nodes[0]
+    }
+
+    /// The workers, by number.
+    pub fn workers(&self) -> impl Iterator<Item = &NodeSpec> {
+        self.nodes.iter().filter(|node| node.role == Role::Worker)
+    }
+
+    /// The port on the engine's host that is tried first for the API server where none is set: 6443 + N.
+    pub fn preferred_port(&self) -> u16 {
+        self.api_server_port
+            .unwrap_or(API_SERVER_PORT + u16::from(self.id.get()))
+    }
+
+    /// The API server's address for everyone inside the cluster: `name:port`.
+    pub fn control_plane_address(&self) -> String {
+        format!("{}:{API_SERVER_PORT}", self.control_plane_endpoint)
+    }
+
+    /// The settings that a running cluster cannot change: dotted setting name to value. Kept as a label on the
+    /// cluster's network, so it holds no secrets.
+    pub fn fingerprint(&self) -> BTreeMap<String, String> {
+        fingerprint::of(self)
+    }
+
+    /// What differs between the fingerprint that is wanted and the one of the running cluster, by setting name.
+    pub fn differences(
+        wanted: &BTreeMap<String, String>,
+        running: &BTreeMap<String, String>,
+    ) -> Vec<Difference> {
+        fingerprint::differences(wanted, running)
+    }
+}
+
+/// The node list: one master, then the workers.
+fn nodes(names: &Names, network: &NetworkPlan, workers: u16) -> Vec<NodeSpec> {
+    let node = |name: String, role, number| {
+        let container = names.container(&name);
+        NodeSpec {
+            volume: names.volume(&container),
+            container,
+            name,
+            role,
+            number,
+            address: network.node_address(number),
+            pod_subnet: network.pod_range(number),
+        }
+    };
+    let master = node("kube-master".to_owned(), Role::Master, 1);
+    let workers = (1..=workers).map(|i| node(format!("kube-node-{i}"), Role::Worker, i + 1));
+    std::iter::once(master).chain(workers).collect()
+}

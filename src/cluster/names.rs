@@ -1,0 +1,92 @@
+//! How a cluster's objects are named.
+
+use super::ClusterId;
+
+/// Longest label: it is part of container names, which people type.
+const MAX_LABEL: usize = 32;
+
+/// The names of one cluster's objects. Two clusters that differ in id or label share none of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Follows the name of each container and of the network: empty, `-cluster-N` or `-LABEL`.
+    suffix: String,
+    /// Follows the name of the kubeconfig context: empty, `-N` or `-LABEL`.
+    context_suffix: String,
+}
+
+impl Names {
+    /// The names of the cluster with this id and (valid) label.
+    pub(super) fn new(id: ClusterId, label: Option<&str>) -> Self {
+        let (suffix, context_suffix) = match (label, id.get()) {
+            (Some(label), _) => (format!("-{label}"), format!("-{label}")),
+            (None, 0) => (String::new(), String::new()),
+            (None, number) => (format!("-cluster-{number}"), format!("-{number}")),
+        };
+        Self {
+            suffix,
+            context_suffix,
+        }
+    }
+
+    /// What distinguishes this cluster's containers: empty, `-cluster-N` or `-LABEL`.
+    pub fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    /// The container of the node with this name.
+    pub fn container(&self, node_name: &str) -> String {
+        format!("{node_name}{}", self.suffix)
+    }
+
+    /// The data volume of the container with this name.
+    pub fn volume(&self, container: &str) -> String {
+        format!("{container}-data")
+    }
+
+    /// The Docker network of the cluster.
+    pub fn network(&self) -> String {
+        format!("k8s-kubeadm-local-cluster{}", self.suffix)
+    }
+
+    /// The cluster's context in a kubeconfig; Kubernetes' own cluster name is the same.
+    pub fn context(&self) -> String {
+        format!("local-cluster{}", self.context_suffix)
+    }
+
+    /// The cluster's directory, relative to `~/.kubeadm-local-cluster`: empty for the default cluster.
+    pub fn directory(&self) -> String {
+        if self.context_suffix.is_empty() {
+            String::new()
+        } else {
+            format!("cluster{}", self.context_suffix)
+        }
+    }
+}
+
+/// Why a label cannot be used; nothing when it can.
+///
+/// A label becomes part of container names, so it has the form of a DNS label. It must not be what an unlabelled
+/// cluster would use: `cluster-N` would give its containers' names, a mere number its context and directory.
+pub(super) fn label_fault(label: &str) -> Option<&'static str> {
+    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if label.is_empty() || label.len() > MAX_LABEL {
+        return Some("it must have 1 to 32 characters");
+    }
+    if !label.chars().all(|c| edge(c) || c == '-') {
+        return Some("only lower case letters, digits and `-` are allowed");
+    }
+    if !label.starts_with(edge) || !label.ends_with(edge) {
+        return Some("it must start and end with a letter or a digit");
+    }
+    if is_number(label) || label.strip_prefix("cluster-").is_some_and(is_number) {
+        return Some(
+            "numbers, alone or after `cluster-`, are the names of clusters without a label",
+        );
+    }
+    None
+}
+
+/// Whether there are only digits in the text.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
