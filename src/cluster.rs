@@ -11,6 +11,8 @@ mod problem;
 pub mod version;
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,1 +1,369 @@
-//! Tests of the whole room.
+//! Tests of the spec and the network plan.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use ipnetwork::Ipv4Network;
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::overlap::{Taken, overlaps};
+
+fn net(text: &str) -> Ipv4Network {
+    text.parse().unwrap()
+}
+
+fn problems(change: impl FnOnce(&mut SpecInput)) -> Vec<String> {
+    let mut input = sample::input();
+    change(&mut input);
+    let found = ClusterSpec::new(&input).unwrap_err();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_default_cluster_has_the_addresses_of_the_older_tool() {
+    let spec = sample::spec(|_| {});
+    assert_eq!(spec.network.subnet, net("10.192.0.0/24"));
+    assert_eq!(spec.network.gateway.to_string(), "10.192.0.1");
+    assert_eq!(spec.network.ip_range, net("10.192.0.128/25"));
+    assert_eq!(spec.network.api_service.to_string(), "10.96.0.1");
+    assert_eq!(spec.network.dns_service.to_string(), "10.96.0.10");
+    let nodes: Vec<_> = spec
+        .nodes
+        .iter()
+        .map(|n| {
+            format!(
+                "{} {} {} {} {}",
+                n.container, n.volume, n.role, n.address, n.pod_subnet
+            )
+        })
+        .collect();
+    assert_eq!(
+        nodes,
+        [
+            "kube-master kube-master-data master 10.192.0.2 10.244.1.0/24",
+            "kube-node-1 kube-node-1-data worker 10.192.0.3 10.244.2.0/24",
+            "kube-node-2 kube-node-2-data worker 10.192.0.4 10.244.3.0/24",
+        ]
+    );
+    assert_eq!(spec.master().number, 1);
+    assert_eq!(spec.workers().count(), 2);
+    assert_eq!(spec.preferred_port(), 6443);
+    assert_eq!(
+        spec.control_plane_address(),
+        "control-plane.local-cluster.internal:6443"
+    );
+}
+
+#[test]
+fn vectors_of_the_older_tool() {
+    let ten = sample::spec(|input| {
+        input.id = 10;
+        input.num_nodes = 16;
+    });
+    assert_eq!(ten.network.subnet, net("10.192.10.0/24"));
+    assert_eq!(ten.master().address.to_string(), "10.192.10.2");
+    assert_eq!(ten.nodes[10].address.to_string(), "10.192.10.12");
+    assert_eq!(ten.nodes[16].pod_subnet, net("10.244.17.0/24"));
+    assert_eq!(ten.names.suffix(), "-cluster-10");
+    assert_eq!(ten.preferred_port(), 6453);
+    let labelled = sample::spec(|input| {
+        input.id = 10;
+        input.label = Some("foo".to_owned());
+    });
+    assert_eq!(labelled.names.suffix(), "-foo");
+    assert_eq!(labelled.network.subnet, net("10.192.10.0/24"));
+}
+
+#[test]
+fn names_of_the_three_kinds_of_clusters() {
+    let names = |id, label| {
+        let names = Names::new(ClusterId::new(id), label);
+        let container = names.container("kube-node-1");
+        let volume = names.volume(&container);
+        [
+            container,
+            volume,
+            names.network(),
+            names.context(),
+            names.directory(),
+        ]
+        .join(" ")
+    };
+    assert_eq!(
+        names(0, None),
+        "kube-node-1 kube-node-1-data k8s-kubeadm-local-cluster local-cluster "
+    );
+    assert_eq!(
+        names(7, None),
+        "kube-node-1-cluster-7 kube-node-1-cluster-7-data k8s-kubeadm-local-cluster-cluster-7 \
+         local-cluster-7 cluster-7"
+    );
+    assert_eq!(
+        names(7, Some("foo")),
+        "kube-node-1-foo kube-node-1-foo-data k8s-kubeadm-local-cluster-foo local-cluster-foo cluster-foo"
+    );
+}
+
+#[test]
+fn the_master_takes_pods_where_nobody_else_does() {
+    let tainted = |num_nodes, no_dedicated| {
+        sample::spec(|input| {
+            input.num_nodes = num_nodes;
+            input.no_dedicated = no_dedicated;
+        })
+        .taint_masters
+    };
+    assert!(tainted(1, false));
+    assert!(!tainted(0, false));
+    assert!(!tainted(1, true));
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let found = problems(|input| {
+        input.label = Some("Foo".to_owned());
+        input.num_nodes = 101;
+        input.version = KubernetesVersion::new(1, 19, 0);
+        input.api_server_port = Some(0);
+        input.pool = net("10.192.3.4/25");
+        input.pod_subnet = net("10.244.0.0/20");
+        input.service_subnet = net("10.96.0.0/8");
+    });
+    insta::assert_snapshot!(found.join("\n"), @r"
+    `cluster.label` cannot be `Foo`: only lower case letters, digits and `-` are allowed
+    `cluster.numNodes` is 101, but a cluster has room for 100 workers
+    `source.kubernetesVersion` 1.19.0 is not supported: it must be 1.20 or newer
+    `cluster.apiServerPort` cannot be 0: leave it out to have a free port chosen
+    `dind.subnet` 10.192.3.4/25 is not the start of a range: did you mean 10.192.3.0/25?
+    `dind.subnet` 10.192.3.4/25 has a prefix length of 25: it must be 8 to 24
+    `cluster.podSubnet` 10.244.0.0/20 has a prefix length of 20: it must be 8 to 16
+    `cluster.serviceSubnet` 10.96.0.0/8 is not the start of a range: did you mean 10.0.0.0/8?
+    `cluster.serviceSubnet` 10.96.0.0/8 has a prefix length of 8: it must be 12 to 24
+    ");
+}
+
+#[test]
+fn a_pool_too_small_says_what_fits() {
+    let found = problems(|input| {
+        input.pool = net("10.50.4.0/22");
+        input.id = 4;
+    });
+    insta::assert_snapshot!(found.join("\n"), @"`dind.subnet` 10.50.4.0/22 holds 4 clusters, number 0 to 3, but this is number 4: give a range with a smaller prefix length or a smaller cluster id");
+    let last = sample::spec(|input| {
+        input.pool = net("10.50.4.0/22");
+        input.id = 3;
+    });
+    assert_eq!(last.network.subnet, net("10.50.7.0/24"));
+}
+
+#[test]
+fn own_ranges_must_not_overlap() {
+    let found = problems(|input| {
+        input.pod_subnet = net("10.192.0.0/12");
+        input.service_subnet = net("10.192.0.0/16");
+    });
+    insta::assert_snapshot!(found.join("\n"), @r"
+    `dind.subnet` 10.192.0.0/24 overlaps `cluster.podSubnet` 10.192.0.0/12: give one of them another range
+    `dind.subnet` 10.192.0.0/24 overlaps `cluster.serviceSubnet` 10.192.0.0/16: give one of them another range
+    `cluster.podSubnet` 10.192.0.0/12 overlaps `cluster.serviceSubnet` 10.192.0.0/16: give one of them another range
+    ");
+}
+
+#[test]
+fn labels_are_parts_of_dns_names_and_unlike_numbered_clusters() {
+    for good in [
+        "foo",
+        "a",
+        "7up",
+        "my-third",
+        "cluster-a",
+        "cluster",
+        "x1-2",
+        &"a".repeat(32),
+    ] {
+        assert_eq!(names::label_fault(good), None, "{good}");
+    }
+    for bad in [
+        "",
+        "-a",
+        "a-",
+        "A",
+        "a_b",
+        "ä",
+        "7",
+        "007",
+        "cluster-7",
+        "cluster-007",
+        &"a".repeat(33),
+    ] {
+        assert!(names::label_fault(bad).is_some(), "{bad}");
+    }
+}
+
+#[test]
+fn a_fingerprint_holds_what_cannot_change() {
+    let map = sample::spec(|input| input.api_server_port = Some(7000)).fingerprint();
+    let lines: Vec<_> = map.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    cluster.apiServerAddress=127.0.0.1
+    cluster.apiServerPort=7000
+    cluster.cniPlugin=bridge
+    cluster.podSubnet=10.244.0.0/16
+    cluster.serviceSubnet=10.96.0.0/16
+    dind.subnet=10.192.0.0/24
+    source.kubernetesVersion=1.36.3
+    ");
+}
+
+#[test]
+fn differences_are_what_both_name_and_the_user_cares_about() {
+    let running = sample::spec(|input| {
+        input.api_server_port = Some(7000);
+        input.version = KubernetesVersion::new(1, 35, 4);
+    });
+    let wanted = sample::spec(|input| input.num_nodes = 5);
+    let found = ClusterSpec::differences(&wanted.fingerprint(), &running.fingerprint());
+    assert_eq!(
+        found,
+        [Difference {
+            setting: "source.kubernetesVersion".to_owned(),
+            running: "1.35.4".to_owned(),
+            wanted: "1.36.3".to_owned(),
+        }]
+    );
+    assert_eq!(
+        ClusterSpec::differences(&wanted.fingerprint(), &BTreeMap::new()),
+        []
+    );
+    let back = ClusterSpec::differences(&running.fingerprint(), &wanted.fingerprint());
+    assert_eq!(
+        back.len(),
+        2,
+        "a port that is asked for differs from a chosen one"
+    );
+}
+
+fn taken(what: &str, subnet: &str) -> Taken {
+    Taken {
+        what: what.to_owned(),
+        subnet: net(subnet),
+    }
+}
+
+#[test]
+fn overlaps_name_both_sides_and_something_free() {
+    let found = overlaps(
+        &sample::spec(|_| {}),
+        &[
+            taken("Docker network `foo`", "10.192.0.0/20"),
+            taken("route of this host", "10.244.7.1/24"),
+            taken("route of this host", "10.193.0.0/16"),
+            taken("default route", "0.0.0.0/0"),
+            taken("VPN", "0.0.0.0/1"),
+        ],
+    );
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    `dind.subnet` 10.192.0.0/24 overlaps Docker network `foo` (10.192.0.0/20); 10.194.0.0/16 is free
+    `cluster.podSubnet` 10.244.0.0/16 overlaps route of this host (10.244.7.0/24); 10.245.0.0/16 is free
+    ");
+}
+
+#[test]
+fn a_full_engine_has_nothing_free() {
+    let all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(|range| taken("route", range));
+    let found = overlaps(&sample::spec(|_| {}), &all);
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|overlap| overlap.free.is_none()));
+}
+
+fn label() -> impl Strategy<Value = String> {
+    "[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?".prop_filter("usable", |l| names::label_fault(l).is_none())
+}
+
+proptest! {
+    #[test]
+    fn addresses_are_ours_and_nobody_elses(id: u8, num_nodes in 0..=MAX_WORKERS) {
+        let spec = sample::spec(|input| { input.id = id; input.num_nodes = num_nodes; });
+        let plan = &spec.network;
+        let addresses: HashSet<_> = spec.nodes.iter().map(|node| node.address).collect();
+        prop_assert_eq!(addresses.len(), usize::from(num_nodes) + 1);
+        prop_assert!(!addresses.contains(&plan.gateway));
+        let table = network::MASTER..=*network::WORKERS.end();
+        for address in addresses {
+            prop_assert!(plan.subnet.contains(address) && !plan.ip_range.contains(address));
+            prop_assert!(table.contains(&address.octets()[3]));
+        }
+    }
+
+    #[test]
+    fn pod_ranges_are_disjoint_and_inside(prefix in network::POD_PREFIXES, num_nodes in 0..=MAX_WORKERS) {
+        let pods = network::without_host_bits(Ipv4Network::new([100, 64, 0, 0].into(), prefix).unwrap());
+        let spec = sample::spec(|input| { input.pod_subnet = pods; input.num_nodes = num_nodes; });
+        let ranges: BTreeSet<_> = spec.nodes.iter().map(|node| node.pod_subnet).collect();
+        prop_assert_eq!(ranges.len(), spec.nodes.len());
+        for range in ranges {
+            prop_assert_eq!(range.prefix(), 24);
+            prop_assert!(range.is_subnet_of(pods) && range.network() == range.ip());
+        }
+    }
+
+    #[test]
+    fn clusters_share_no_name_and_no_network(
+        one in (any::<u8>(), proptest::option::of(label())),
+        other in (any::<u8>(), proptest::option::of(label())),
+    ) {
+        prop_assume!(one.1 != other.1 || (one.1.is_none() && one.0 != other.0));
+        let names = |(id, label): &(u8, Option<String>)| Names::new(ClusterId::new(*id), label.as_deref());
+        let (a, b) = (names(&one), names(&other));
+        for (x, y) in [
+            (a.container("kube-master"), b.container("kube-master")),
+            (a.container("kube-node-1"), b.container("kube-node-1")),
+            (a.container("kube-node-1"), b.container("kube-node-11")),
+            (a.network(), b.network()),
+            (a.context(), b.context()),
+            (a.directory(), b.directory()),
+        ] {
+            prop_assert_ne!(x, y);
+        }
+    }
+
+    #[test]
+    fn any_input_gives_a_spec_or_problems(
+        id: u8, num_nodes: u16, label in proptest::option::of(".{0,40}"),
+        pool: u32, pods: u32, services: u32,
+        prefixes in (0..=32_u8, 0..=32_u8, 0..=32_u8),
+    ) {
+        let net = |address: u32, prefix| Ipv4Network::new(address.into(), prefix).unwrap();
+        let mut input = sample::input();
+        input.id = id;
+        input.num_nodes = num_nodes;
+        input.label = label;
+        input.pool = net(pool, prefixes.0);
+        input.pod_subnet = net(pods, prefixes.1);
+        input.service_subnet = net(services, prefixes.2);
+        match ClusterSpec::new(&input) {
+            Ok(spec) => prop_assert!(overlaps(&spec, &[]).is_empty()),
+            Err(problems) => prop_assert!(!problems.is_empty()),
+        }
+    }
+
+    #[test]
+    fn what_overlaps_offers_is_free(
+        others in proptest::collection::vec((any::<u32>(), 2..=32_u8), 0..20),
+        at in 0..=255_u32,
+    ) {
+        let ours = 0x0AC0_0000 | at;
+        let taken: Vec<_> = others.into_iter().chain([(ours, 30)])
+            .map(|(address, prefix)| taken("somebody", &Ipv4Network::new(address.into(), prefix).unwrap().to_string()))
+            .collect();
+        let spec = sample::spec(|_| {});
+        let found = overlaps(&spec, &taken);
+        prop_assert!(!found.is_empty());
+        for free in found.into_iter().filter_map(|overlap| overlap.free) {
+            prop_assert!(taken.iter().all(|taken| !taken.subnet.overlaps(free)));
+            let moved = SpecInput { pool: free, ..sample::input() };
+            prop_assert!(ClusterSpec::new(&moved).is_ok());
+        }
+    }
+}

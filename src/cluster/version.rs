@@ -58,8 +58,14 @@ impl FromStr for KubernetesVersion {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match numbers(text)?[..] {
-            [major, minor, patch] => Ok(Self::new(major, minor, patch)),
+        match Dotted::parse(text) {
+            Some(dotted) if dotted.extra => Err(VersionError::PreRelease(text.to_owned())),
+            Some(Dotted {
+                minor,
+                patch: Some(patch),
+                major,
+                ..
+            }) => Ok(Self::new(major, minor, patch)),
             _ => Err(VersionError::Malformed(text.to_owned())),
         }
     }
@@ -103,22 +109,18 @@ impl FromStr for VersionRequest {
             "latest" | "stable" => return Ok(Self::Latest),
             _ => {}
         }
-        let line_only = text.strip_prefix("stable-");
-        let request = match numbers(line_only.unwrap_or(text))?[..] {
-            [major, minor] => (
-                Self::LatestOf { minor },
-                KubernetesVersion::new(major, minor, 0),
-            ),
-            [major, minor, patch] if line_only.is_none() => {
-                let version = KubernetesVersion::new(major, minor, patch);
-                (Self::Exact(version), version)
-            }
-            _ => return Err(VersionError::Malformed(text.to_owned())),
-        };
-        if request.1.is_supported() {
-            Ok(request.0)
-        } else {
-            Err(VersionError::Unsupported(text.to_owned()))
+        let malformed = || VersionError::Malformed(text.to_owned());
+        let line = text.strip_prefix("stable-");
+        let dotted = Dotted::parse(line.unwrap_or(text)).ok_or_else(malformed)?;
+        let version = KubernetesVersion::new(dotted.major, dotted.minor, dotted.patch.unwrap_or(0));
+        match dotted.patch {
+            _ if !version.is_supported() => Err(VersionError::Unsupported(text.to_owned())),
+            _ if dotted.extra => Err(VersionError::PreRelease(text.to_owned())),
+            None => Ok(Self::LatestOf {
+                minor: dotted.minor,
+            }),
+            Some(_) if line.is_some() => Err(malformed()),
+            Some(_) => Ok(Self::Exact(version)),
         }
     }
 }
@@ -133,44 +135,131 @@ pub enum VersionError {
         major = DEFAULT_VERSION.major, minor = DEFAULT_VERSION.minor
     )]
     Malformed(String),
-    /// It is a pre-release or a build of one's own.
+    /// It is a pre-release or a build of one's own, which nobody publishes as releases are published.
     #[error(
-        "`{given}` is not a release of Kubernetes: pre-releases and builds are not published as releases are; \
-         use a release like `{release}`, or build from a source tree"
+        "`{0}` is a pre-release or a build of one's own: ask for a release like `{DEFAULT_VERSION}`, \
+         or build it from its source tree"
     )]
-    PreRelease {
-        /// The text as given.
-        given: String,
-        /// The release that it comes before.
-        release: String,
-    },
+    PreRelease(String),
     /// It is older than what is supported, or another major version.
-    #[error("Kubernetes `{0}` is not supported: it must be 1.{OLDEST_MINOR} or newer")]
+    #[error(
+        "Kubernetes `{0}` is not supported: it must be 1.{OLDEST_MINOR} or a newer release of Kubernetes 1"
+    )]
     Unsupported(String),
 }
 
-/// The numbers of a dotted version of two or three parts, after an optional `v`.
-fn numbers(text: &str) -> Result<Vec<u16>, VersionError> {
-    let malformed = || VersionError::Malformed(text.to_owned());
-    let bare = text.strip_prefix('v').unwrap_or(text);
-    if let Some((release, _)) = bare.split_once(['-', '+']) {
-        parts(release).ok_or_else(malformed)?;
-        return Err(VersionError::PreRelease {
-            given: text.to_owned(),
-            release: release.to_owned(),
-        });
-    }
-    parts(bare).ok_or_else(malformed)
+/// A text of the form `1.36`, `v1.36.3` or `1.36.0-rc.1`.
+struct Dotted {
+    major: u16,
+    minor: u16,
+    patch: Option<u16>,
+    /// Whether more follows, as in a pre-release.
+    extra: bool,
 }
 
-/// Two or three numbers between dots.
-fn parts(text: &str) -> Option<Vec<u16>> {
-    let parts: Vec<u16> = text.split('.').map(number).collect::<Option<_>>()?;
-    matches!(parts.len(), 2 | 3).then_some(parts)
+impl Dotted {
+    /// Reads the text, if it has the form.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let (release, extra) = match text.split_once(['-', '+']) {
+            Some((release, _)) => (release, true),
+            None => (text, false),
+        };
+        let parts: Vec<u16> = release.split('.').map(number).collect::<Option<_>>()?;
+        let (major, minor, patch) = match parts[..] {
+            [major, minor] => (major, minor, None),
+            [major, minor, patch] => (major, minor, Some(patch)),
+            _ => return None,
+        };
+        Some(Self {
+            major,
+            minor,
+            patch,
+            extra,
+        })
+    }
 }
 
 /// A decimal number without sign or leading zeros.
 fn number(text: &str) -> Option<u16> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ask(text: &str) -> Result<VersionRequest, String> {
+        text.parse()
+            .map_err(|error: VersionError| error.to_string())
+    }
+
+    #[test]
+    fn every_way_to_ask() {
+        let exact = VersionRequest::Exact(KubernetesVersion::new(1, 35, 4));
+        assert_eq!(ask(""), Ok(VersionRequest::Default));
+        assert_eq!(ask("latest"), Ok(VersionRequest::Latest));
+        assert_eq!(ask("stable"), Ok(VersionRequest::Latest));
+        assert_eq!(
+            ask("stable-1.35"),
+            Ok(VersionRequest::LatestOf { minor: 35 })
+        );
+        assert_eq!(ask("1.35"), Ok(VersionRequest::LatestOf { minor: 35 }));
+        assert_eq!(ask("1.35.4"), Ok(exact));
+        assert_eq!(ask("v1.35.4"), Ok(exact));
+        assert_eq!(ask("1.30"), Ok(VersionRequest::LatestOf { minor: 30 }));
+    }
+
+    #[test]
+    fn refusals_say_what_would_be_right() {
+        let texts = [
+            "v1.37.0-rc.1",
+            "stable-1.35.4",
+            "1.19.3",
+            "2.0",
+            "1.9.0-beta.1",
+            "newest",
+            "1.3x",
+            "1.035",
+        ];
+        let lines: Vec<_> = texts.iter().map(|text| ask(text).unwrap_err()).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        `v1.37.0-rc.1` is a pre-release or a build of one's own: ask for a release like `1.36.3`, or build it from its source tree
+        `stable-1.35.4` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
+        Kubernetes `1.19.3` is not supported: it must be 1.20 or a newer release of Kubernetes 1
+        Kubernetes `2.0` is not supported: it must be 1.20 or a newer release of Kubernetes 1
+        Kubernetes `1.9.0-beta.1` is not supported: it must be 1.20 or a newer release of Kubernetes 1
+        `newest` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
+        `1.3x` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
+        `1.035` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
+        ");
+    }
+
+    #[test]
+    fn a_version_is_full_or_nothing() {
+        assert_eq!("v1.36.3".parse(), Ok(DEFAULT_VERSION));
+        assert!("1.36".parse::<KubernetesVersion>().is_err());
+        assert!("1.36.3+k3s1".parse::<KubernetesVersion>().is_err());
+        assert_eq!(DEFAULT_VERSION.tag(), "v1.36.3");
+        assert!(DEFAULT_VERSION.is_supported());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*|[v0-9.+-]{0,12}|(stable-)?v?[0-9]{1,6}[.][0-9]{1,6}([.][0-9]{1,6})?") {
+            if let Ok(request) = text.parse::<VersionRequest>() {
+                prop_assert_eq!(request.to_string().parse(), Ok(request));
+            }
+        }
+
+        #[test]
+        fn versions_round_trip(minor in OLDEST_MINOR.., patch: u16) {
+            let version = KubernetesVersion::new(1, minor, patch);
+            prop_assert_eq!(version.to_string().parse(), Ok(version));
+            prop_assert_eq!(version.tag().parse(), Ok(VersionRequest::Exact(version)));
+        }
+    }
 }

@@ -1,0 +1,34 @@
+//! Inputs and specs for tests.
+
+use std::net::Ipv4Addr;
+
+use super::{ClusterSpec, CniPlugin, DEFAULT_VERSION, KubernetesVersion, SpecInput};
+
+/// The default settings, with two workers.
+pub(crate) fn input() -> SpecInput {
+    SpecInput {
+        id: 0,
+        label: None,
+        num_nodes: 2,
+        no_dedicated: false,
+        version: DEFAULT_VERSION,
+        cni: CniPlugin::Bridge,
+        pool: "10.192.0.0/16".parse().unwrap(),
+        pod_subnet: "10.244.0.0/16".parse().unwrap(),
+        service_subnet: "10.96.0.0/16".parse().unwrap(),
+        api_server_port: None,
+        api_server_address: Ipv4Addr::LOCALHOST,
+    }
+}
+
+/// The spec of the default settings after `change`.
+pub(crate) fn spec(change: impl FnOnce(&mut SpecInput)) -> ClusterSpec {
+    let mut input = input();
+    change(&mut input);
+    ClusterSpec::new(&input).unwrap()
+}
+
+/// The spec of the default settings for this version.
+pub(crate) fn of_version(major: u16, minor: u16, patch: u16) -> ClusterSpec {
+    spec(|input| input.version = KubernetesVersion::new(major, minor, patch))
+}
