@@ -8,7 +8,7 @@ mod shell;
 
 use std::error::Error as StdError;
 
-pub use known_causes::{KNOWN_CAUSES, KnownCause};
+pub use known_causes::{KNOWN_CAUSES, KnownCause, Place};
 pub use render::render;
 pub use shell::shell_quote;
 
@@ -30,8 +30,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings cannot be used. The source tells all problems at once, and stands for itself.
-    #[error("{0}")]
+    /// The settings cannot be used. The error tells all problems at once, and stands for itself.
+    #[error(transparent)]
     Settings(BoxError),
     /// SIGINT or SIGTERM came.
     #[error("interrupted {}", place(after))]
@@ -131,13 +131,15 @@ impl Error {
 
     /// Advice: what the errors of the chain bring themselves, then what is known about the causes in their texts and outputs.
     pub fn hints(&self) -> Vec<String> {
-        let mut hints = Vec::new();
-        let mut text = String::new();
-        self.collect(&mut hints, &mut text);
-        let known = known_causes::hints(&text).into_iter().map(str::to_owned);
-        hints.extend(known);
-        let mut unique = Vec::new();
-        for hint in hints {
+        let mut found = Found::default();
+        self.collect(&mut found);
+        let known = known_causes::hints(&found.errors, &found.outputs);
+        let mut unique: Vec<String> = Vec::new();
+        for hint in found
+            .hints
+            .into_iter()
+            .chain(known.into_iter().map(str::to_owned))
+        {
             if !unique.contains(&hint) {
                 unique.push(hint);
             }
@@ -145,32 +147,42 @@ impl Error {
         unique
     }
 
-    /// Gathers the errors' own hints and all text in which a known cause may show.
-    fn collect(&self, hints: &mut Vec<String>, text: &mut String) {
+    fn collect<'error>(&'error self, found: &mut Found<'error>) {
         for cause in chain(self) {
-            text.push_str(&cause.to_string());
-            text.push('\n');
-            hints.extend(own_hint(cause));
+            found.errors.push_str(&cause.to_string());
+            found.errors.push('\n');
+            found.hints.extend(own_hint(cause));
             match ours(cause) {
                 Some(Self::Command {
                     output_tail,
                     journal_tail,
                     ..
                 }) => {
-                    for line in output_tail.iter().chain(journal_tail) {
-                        text.push_str(line);
-                        text.push('\n');
-                    }
+                    found.outputs.extend(output_tail.iter().map(String::as_str));
+                    found
+                        .outputs
+                        .extend(journal_tail.iter().map(String::as_str));
                 }
                 Some(Self::Stage { others, .. }) => {
                     for other in others {
-                        other.collect(hints, text);
+                        other.collect(found);
                     }
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// What the errors of a chain, and of those beside it, say.
+#[derive(Default)]
+struct Found<'error> {
+    /// Their own advice.
+    hints: Vec<String>,
+    /// Their sentences.
+    errors: String,
+    /// The lines that failed commands wrote.
+    outputs: Vec<&'error str>,
 }
 
 impl From<crate::lock::LockError> for Error {

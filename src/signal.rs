@@ -1,10 +1,17 @@
 //! Ctrl-C: the first asks to stop, the second stops.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::exit_code;
 use crate::report::Reporter;
+
+const STOPPING: &str =
+    "stopping as soon as what is under way has settled; a second Ctrl-C stops at once";
+/// So long the terminal may take to be tidied up.
+const CLOSING: Duration = Duration::from_millis(200);
 
 /// Watches for SIGINT and SIGTERM. The first cancels the token, so that the command ends in good order; the second ends the
 /// process at once. To be called within the runtime.
@@ -36,9 +43,12 @@ async fn stop(
 ) {
     next(&mut interrupt, &mut terminate).await;
     token.cancel();
-    reporter.note("stopping when what is under way has settled; a second Ctrl-C stops at once");
+    let noting = reporter.clone();
+    // Not waited for: a terminal that is held by Ctrl-S must not keep the second signal from being seen.
+    tokio::task::spawn_blocking(move || noting.note(STOPPING));
     next(&mut interrupt, &mut terminate).await;
-    reporter.close();
+    let closing = tokio::task::spawn_blocking(move || reporter.close());
+    let _ = tokio::time::timeout(CLOSING, closing).await;
     exit();
 }
 
@@ -59,9 +69,8 @@ fn exit() -> ! {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write};
     use std::process::{Child, Command, Stdio};
-    use std::time::Duration;
 
     use super::*;
 
@@ -75,9 +84,9 @@ mod tests {
             return;
         }
         let token = watch(Reporter::silent());
-        println!("ready");
+        writeln!(std::io::stdout(), "ready").unwrap();
         token.cancelled().await;
-        println!("cancelled");
+        writeln!(std::io::stdout(), "cancelled").unwrap();
         tokio::time::sleep(Duration::from_secs(30)).await;
     }
 

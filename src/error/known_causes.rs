@@ -3,10 +3,37 @@
 /// A cause that is recognised by its text.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownCause {
-    /// All of these must be in the text, in lower case.
+    /// Where it shows.
+    pub place: Place,
+    /// All of these must be there, in lower case.
     pub patterns: &'static [&'static str],
     /// What to do about it.
     pub hint: &'static str,
+}
+
+/// Where a known cause shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Only in the errors of the chain: within a node the same words mean something else.
+    Errors,
+    /// There, or in one line that a failed command or its unit wrote.
+    Anywhere,
+}
+
+const fn errors(patterns: &'static [&'static str], hint: &'static str) -> KnownCause {
+    KnownCause {
+        place: Place::Errors,
+        patterns,
+        hint,
+    }
+}
+
+const fn anywhere(patterns: &'static [&'static str], hint: &'static str) -> KnownCause {
+    KnownCause {
+        place: Place::Anywhere,
+        patterns,
+        hint,
+    }
 }
 
 const ENGINE_DOWN: &str = "is Docker running, and is it the right one? `docker context ls` and `docker info` tell; `DOCKER_HOST` names another engine";
@@ -20,141 +47,73 @@ const AUTHORITY: &str = "someone on the way (a proxy) signs with a CA of its own
 const CGROUP_V1: &str = "the engine's host has cgroup v1, which kubelet refuses from Kubernetes 1.35 on: boot it with `systemd.unified_cgroup_hierarchy=1`, or choose an older Kubernetes version";
 const DISK: &str = "the disk of the engine's host is full (or out of inodes): `docker system df` shows what takes the space, `docker system prune` frees what is unused";
 
+const SOCKET: &str = "your user may not use the Docker socket: `sudo usermod -aG docker $USER`, then log in again (members of the group are as good as root)";
+const NO_POOL: &str =
+    "the engine has no free range for another network: `docker network prune` removes unused ones";
+const SWAP: &str = "kubelet refuses to run beside swap: `sudo swapoff -a` on the engine's host";
+const PULL_LIMIT: &str =
+    "the registry limits pulls without an account: log in with `docker login`, or name a mirror";
+const ARCHITECTURE: &str =
+    "the image or a binary is for another architecture than the engine's host has";
+const MEMORY: &str = "the engine's host is out of memory: stop other clusters (`local-cluster down`), or ask for fewer nodes";
+
 /// The table. Several may match; a hint is given once.
 pub const KNOWN_CAUSES: &[KnownCause] = &[
-    KnownCause {
-        patterns: &["docker", "connection refused"],
-        hint: ENGINE_DOWN,
-    },
-    KnownCause {
-        patterns: &["cannot connect to the docker daemon"],
-        hint: ENGINE_DOWN,
-    },
-    KnownCause {
-        patterns: &["docker.sock", "no such file or directory"],
-        hint: ENGINE_DOWN,
-    },
-    KnownCause {
-        patterns: &["socket not found", "docker"],
-        hint: ENGINE_DOWN,
-    },
-    KnownCause {
-        patterns: &["permission denied", "docker.sock"],
-        hint: "your user may not use the Docker socket: `sudo usermod -aG docker $USER`, then log in again (members of the group are as good as root)",
-    },
-    KnownCause {
-        patterns: &["permission denied", "docker daemon socket"],
-        hint: "your user may not use the Docker socket: `sudo usermod -aG docker $USER`, then log in again (members of the group are as good as root)",
-    },
-    KnownCause {
-        patterns: &["pool overlaps with other one"],
-        hint: POOL,
-    },
-    KnownCause {
-        patterns: &["invalid pool request"],
-        hint: POOL,
-    },
-    KnownCause {
-        patterns: &["could not find an available", "address pool"],
-        hint: "the engine has no free range for another network: `docker network prune` removes unused ones",
-    },
-    KnownCause {
-        patterns: &["port is already allocated"],
-        hint: PORT,
-    },
-    KnownCause {
-        patterns: &["bind: address already in use"],
-        hint: PORT,
-    },
-    KnownCause {
-        patterns: &["ports are not available"],
-        hint: PORT,
-    },
-    KnownCause {
-        patterns: &["too many open files"],
-        hint: INOTIFY,
-    },
-    KnownCause {
-        patterns: &["inotify", "no space left on device"],
-        hint: INOTIFY,
-    },
-    KnownCause {
-        patterns: &["inotify watch limit reached"],
-        hint: INOTIFY,
-    },
-    KnownCause {
-        patterns: &["no space left on device"],
-        hint: DISK,
-    },
-    KnownCause {
-        patterns: &["disk quota exceeded"],
-        hint: DISK,
-    },
-    KnownCause {
-        patterns: &["unable to apply caps"],
-        hint: CAPABILITIES,
-    },
-    KnownCause {
-        patterns: &["caps", "operation not permitted"],
-        hint: CAPABILITIES,
-    },
-    KnownCause {
-        patterns: &["x509", "expired or is not yet valid"],
-        hint: CLOCK,
-    },
-    KnownCause {
-        patterns: &["certificate", "notvalidyet"],
-        hint: CLOCK,
-    },
-    KnownCause {
-        patterns: &["certificate not valid yet"],
-        hint: CLOCK,
-    },
-    KnownCause {
-        patterns: &["x509", "signed by unknown authority"],
-        hint: AUTHORITY,
-    },
-    KnownCause {
-        patterns: &["unknownissuer"],
-        hint: AUTHORITY,
-    },
-    KnownCause {
-        patterns: &["failcgroupv1"],
-        hint: CGROUP_V1,
-    },
-    KnownCause {
-        patterns: &["kubelet", "cgroup v1"],
-        hint: CGROUP_V1,
-    },
-    KnownCause {
-        patterns: &["running with swap on is not supported"],
-        hint: "kubelet refuses to run beside swap: let it (`failSwapOn: false`), or `sudo swapoff -a` on the engine's host",
-    },
-    KnownCause {
-        patterns: &["toomanyrequests"],
-        hint: "the registry limits pulls without an account: log in with `docker login`, or name a mirror",
-    },
-    KnownCause {
-        patterns: &["exec format error"],
-        hint: "the image or a binary is for another architecture than the engine's host has",
-    },
-    KnownCause {
-        patterns: &["cannot allocate memory"],
-        hint: "the engine's host is out of memory: stop other clusters (`local-cluster down`), or ask for fewer nodes",
-    },
+    errors(&["docker", "connection refused"], ENGINE_DOWN),
+    errors(&["cannot connect to the docker daemon"], ENGINE_DOWN),
+    errors(&["docker.sock", "no such file or directory"], ENGINE_DOWN),
+    errors(&["socket not found", "docker"], ENGINE_DOWN),
+    errors(&["permission denied", "docker.sock"], SOCKET),
+    errors(&["permission denied", "docker daemon socket"], SOCKET),
+    errors(&["pool overlaps with other one"], POOL),
+    errors(&["invalid pool request"], POOL),
+    errors(&["could not find an available", "address pool"], NO_POOL),
+    errors(&["port is already allocated"], PORT),
+    errors(&["bind: address already in use"], PORT),
+    errors(&["ports are not available"], PORT),
+    anywhere(&["too many open files"], INOTIFY),
+    anywhere(&["inotify", "no space left on device"], INOTIFY),
+    anywhere(&["inotify watch limit reached"], INOTIFY),
+    anywhere(&["no space left on device"], DISK),
+    anywhere(&["disk quota exceeded"], DISK),
+    anywhere(&["unable to apply caps"], CAPABILITIES),
+    anywhere(&["x509", "expired or is not yet valid"], CLOCK),
+    anywhere(&["certificate", "notvalidyet"], CLOCK),
+    anywhere(&["certificate not valid yet"], CLOCK),
+    anywhere(&["x509", "signed by unknown authority"], AUTHORITY),
+    anywhere(&["unknownissuer"], AUTHORITY),
+    anywhere(&["not run on a host using cgroup v1"], CGROUP_V1),
+    anywhere(&["cgroups v1", "failcgroupv1"], CGROUP_V1),
+    anywhere(&["running with swap on is not supported"], SWAP),
+    anywhere(&["toomanyrequests"], PULL_LIMIT),
+    anywhere(&["exec format error"], ARCHITECTURE),
+    anywhere(&["cannot allocate memory"], MEMORY),
 ];
 
-/// The hints for all known causes in a text, each once.
-pub(super) fn hints(text: &str) -> Vec<&'static str> {
-    let text = text.to_lowercase();
+/// The hints for all known causes, each once: `errors` are the sentences of the chain, `outputs` the lines of failed commands.
+pub(super) fn hints(errors: &str, outputs: &[&str]) -> Vec<&'static str> {
+    let errors = errors.to_lowercase();
+    let outputs: Vec<String> = outputs
+        .iter()
+        .map(|line| line.to_lowercase())
+        // kubeadm marks what it only warns of: that did not end it.
+        .filter(|line| !line.contains("[warning"))
+        .collect();
     let mut hints = Vec::new();
     for cause in KNOWN_CAUSES {
-        let matches = cause.patterns.iter().all(|pattern| text.contains(pattern));
-        if matches && !hints.contains(&cause.hint) && !is_weaker(cause.hint, &hints) {
+        let seen = cause.is_in(&errors)
+            || (cause.place == Place::Anywhere && outputs.iter().any(|line| cause.is_in(line)));
+        if seen && !hints.contains(&cause.hint) && !is_weaker(cause.hint, &hints) {
             hints.push(cause.hint);
         }
     }
     hints
+}
+
+impl KnownCause {
+    fn is_in(&self, text: &str) -> bool {
+        self.patterns.iter().all(|pattern| text.contains(pattern))
+    }
 }
 
 /// "no space left on device" is also what inotify's limits are told with: then the disk is not to blame.

@@ -63,13 +63,11 @@ fn push_details(text: &mut String, cause: &(dyn StdError + 'static)) {
             journal_tail,
             ..
         }) => {
-            push_tail(text, "output", output_tail);
-            let unit = unit.as_deref().unwrap_or("the node");
-            push_tail(
-                text,
-                &format!("journal of `{unit}` on `{node}`"),
-                journal_tail,
-            );
+            push_tail(text, &format!("output on `{node}`"), output_tail);
+            let unit = unit
+                .as_ref()
+                .map_or_else(String::new, |unit| format!(" of `{unit}`"));
+            push_tail(text, &format!("journal{unit} on `{node}`"), journal_tail);
         }
         Some(Error::Stage { others, .. }) => {
             for other in others {
@@ -86,7 +84,7 @@ fn push_tail(text: &mut String, title: &str, lines: &[String]) {
     if lines.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n{title}, its end:");
+    let _ = writeln!(text, "\nthe end of the {title}:");
     for line in lines {
         let _ = writeln!(
             text,

@@ -30,7 +30,20 @@ fn shown(error: &Error) -> String {
 
 #[test]
 fn a_failed_command_in_a_stage() {
-    insta::assert_snapshot!(shown(&stage(command(), Vec::new())), @"");
+    insta::assert_snapshot!(shown(&stage(command(), Vec::new())), @r"
+    error: stage `control plane` failed
+      caused by: `kubeadm init --config /etc/kubeadm.conf` on `kube-master` ended with status 1
+
+    the end of the output on `kube-master`:
+        [init] waiting
+        error execution phase
+
+    the end of the journal of `kubelet.service` on `kube-master`:
+        kubelet: inotify_init: too many open files
+
+    hint: the host's limits for inotify are too low for several nodes:
+          `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576`
+    ");
 }
 
 #[test]
@@ -41,7 +54,17 @@ fn several_failures_in_a_stage() {
         Error::message("no"),
     ];
     let first = Error::with_hint("the node image is gone", "run `local-cluster up`");
-    insta::assert_snapshot!(shown(&stage(first, others)), @"");
+    insta::assert_snapshot!(shown(&stage(first, others)), @r"
+    error: stage `control plane` failed
+      caused by: the node image is gone
+
+    also: cannot create container `kube-node-1`
+      caused by: connection reset
+
+    also: no
+
+    hint: run `local-cluster up`
+    ");
 }
 
 #[test]
@@ -56,18 +79,33 @@ fn causes_of_several_lines_and_repeated_ones() {
         "read the file",
         Several(Repeated(std::io::Error::other("is gone"))),
     );
-    insta::assert_snapshot!(shown(&error), @"");
+    insta::assert_snapshot!(shown(&error), @r"
+    error: cannot read the file
+      caused by: broken:
+          first
+
+            second
+      caused by: cannot read: is gone
+    ");
 }
 
 #[test]
 fn settings_stand_for_themselves() {
     let error = Error::Settings("2 problems:\n`--nodes`: 0 is too few\n`--x`: unknown".into());
-    insta::assert_snapshot!(shown(&error), @"");
+    insta::assert_snapshot!(shown(&error), @r"
+    error: 2 problems:
+        `--nodes`: 0 is too few
+        `--x`: unknown
+    ");
 }
 
 #[test]
 fn interruptions_say_how_to_go_on() {
-    insta::assert_snapshot!(shown(&Error::Interrupted { after: "nodes".into() }), @"");
+    insta::assert_snapshot!(shown(&Error::Interrupted { after: "nodes".into() }), @r"
+    error: interrupted after stage `nodes`
+
+    hint: run `local-cluster up` to go on, or `local-cluster down` to remove what is there
+    ");
     let early = Error::Interrupted {
         after: String::new(),
     };

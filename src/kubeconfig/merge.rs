@@ -2,12 +2,8 @@
 
 use serde_yaml::{Mapping, Value};
 
-/// The lists of a kubeconfig, and the field in which each list's entries have their content.
-const LISTS: [(&str, &str); 3] = [
-    ("clusters", "cluster"),
-    ("users", "user"),
-    ("contexts", "context"),
-];
+/// The lists of a kubeconfig.
+const LISTS: [&str; 3] = ["clusters", "users", "contexts"];
 
 /// How to reach a cluster: its entries of a kubeconfig, all under one name.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,10 +91,14 @@ pub(super) fn merge(config: Value, access: &Access) -> Result<Value, String> {
 
 /// The kubeconfig without the entries of that name.
 pub(super) fn remove(config: Value, name: &str) -> Result<Value, String> {
+    if config.is_null() {
+        return Ok(config);
+    }
     let mut config = mapping(config)?;
-    for (list, _) in LISTS {
-        if config.contains_key(list) {
-            sequence(&mut config, list)?.retain(|entry| !is_named(entry, name));
+    for list in LISTS {
+        // What is no list has nothing of ours in it.
+        if let Some(entries) = config.get_mut(list).and_then(Value::as_sequence_mut) {
+            entries.retain(|entry| !is_named(entry, name));
         }
     }
     if config.get("current-context").and_then(Value::as_str) == Some(name) {

@@ -60,7 +60,26 @@ fn a_new_file_and_its_directory_are_made() {
     let directory = directory();
     let path = directory.path().join(".kube/config");
     merge_into(&path, ADMIN, "local-cluster").unwrap();
-    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @"");
+    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - name: local-cluster
+      cluster:
+        certificate-authority-data: Q0E=
+        server: https://127.0.0.1:6443
+    users:
+    - name: local-cluster
+      user:
+        client-certificate-data: Q0VSVA==
+        client-key-data: S0VZ
+    contexts:
+    - name: local-cluster
+      context:
+        cluster: local-cluster
+        user: local-cluster
+    current-context: local-cluster
+    ");
     assert_eq!(mode(&path), 0o600);
     assert_eq!(
         fs::read_dir(path.parent().unwrap()).unwrap().count(),
@@ -76,7 +95,40 @@ fn what_was_there_stays() {
     fs::write(&path, EXISTING).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     merge_into(&path, ADMIN, "local-cluster-3").unwrap();
-    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @"");
+    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
+    apiVersion: v1
+    kind: Config
+    preferences:
+      colors: true
+    clusters:
+    - name: production
+      cluster:
+        server: https://example.com
+        tls-server-name: odd
+    - name: local-cluster-3
+      cluster:
+        certificate-authority-data: Q0E=
+        server: https://127.0.0.1:6443
+    users:
+    - name: local-cluster-3
+      user:
+        client-certificate-data: Q0VSVA==
+        client-key-data: S0VZ
+    contexts:
+    - name: production
+      context:
+        cluster: production
+        namespace: shop
+        user: me
+    - name: local-cluster-3
+      context:
+        cluster: local-cluster-3
+        user: local-cluster-3
+    current-context: local-cluster-3
+    x-unknown:
+    - 1
+    - two
+    ");
     assert_eq!(mode(&path), 0o640);
 }
 
@@ -110,7 +162,39 @@ fn removing_unsets_only_our_context() {
             .contains("current-context: b")
     );
     remove_from(&path, "b").unwrap();
-    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @"");
+    insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
+    apiVersion: v1
+    kind: Config
+    preferences:
+      colors: true
+    clusters:
+    - name: production
+      cluster:
+        server: https://example.com
+        tls-server-name: odd
+    users: []
+    contexts:
+    - name: production
+      context:
+        cluster: production
+        namespace: shop
+        user: me
+    current-context: ''
+    x-unknown:
+    - 1
+    - two
+    ");
+}
+
+#[test]
+fn removing_what_is_not_there_leaves_the_file_as_it_is() {
+    let directory = directory();
+    let path = directory.path().join("config");
+    for text in ["", "# mine\nusers: null\n", "clusters: 7"] {
+        fs::write(&path, text).unwrap();
+        remove_from(&path, "a").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }
 
 #[test]

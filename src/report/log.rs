@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::{FormatItem, parse_borrowed};
+use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -149,6 +150,11 @@ impl LogFile {
 /// Sends what developers trace to the log file, and from verbosity 3 on to stderr too. `LOCAL_CLUSTER_TRACE` chooses what, in the
 /// way of tracing's `EnvFilter`. Nothing that a user needs goes this way.
 pub fn init_tracing(log: Option<File>, verbosity: u8) {
+    // Tests in one process may come here twice: the first stays.
+    let _ = subscriber(log, verbosity).try_init();
+}
+
+fn subscriber(log: Option<File>, verbosity: u8) -> impl Subscriber + Send + Sync {
     let file = log.map(|file| {
         tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -161,11 +167,7 @@ pub fn init_tracing(log: Option<File>, verbosity: u8) {
             .with_writer(io::stderr)
             .with_filter(filter())
     });
-    // Tests in one process may come here twice: the first stays.
-    let _ = tracing_subscriber::registry()
-        .with(file)
-        .with(terminal)
-        .try_init();
+    tracing_subscriber::registry().with(file).with(terminal)
 }
 
 fn filter() -> EnvFilter {
@@ -236,6 +238,28 @@ mod tests {
     }
 
     #[test]
+    fn traces_go_to_the_same_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, path) = open_log(directory.path(), "dev", "up").unwrap();
+        let mut log = LogFile::new(file.try_clone().unwrap());
+        tracing::subscriber::with_default(subscriber(Some(file), 0), || {
+            tracing::warn!(node = "kube-master", "traced");
+        });
+        log.write(
+            &Event::Note {
+                text: "noted".into(),
+            },
+            Duration::ZERO,
+        );
+        let text = fs::read_to_string(path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines[0].contains("traced") && lines[1].contains("noted"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn everything_is_in_the_log_with_its_time() {
         let directory = tempfile::tempdir().unwrap();
         let (file, path) = open_log(directory.path(), "dev", "up").unwrap();
@@ -255,7 +279,10 @@ mod tests {
             Duration::ZERO,
         );
         insta::with_settings!({filters => vec![(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[time]")]}, {
-            insta::assert_snapshot!(fs::read_to_string(path).unwrap(), @"");
+            insta::assert_snapshot!(fs::read_to_string(path).unwrap(), @r"
+            [time]    • b ...
+            [time]    kube-master | done
+            ");
         });
     }
 }

@@ -36,7 +36,8 @@ impl Lines {
                 total,
                 unit,
             } => {
-                if !self.throttle.lets_through(item, *done, *total, at) {
+                // The end has a line of its own.
+                if *total == Some(*done) || !self.throttle.lets_through(item, *done, *total, at) {
                     return Vec::new();
                 }
                 vec![format!("   {}", text::progress(item, *done, *total, *unit))]

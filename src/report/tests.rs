@@ -172,12 +172,55 @@ fn plain(verbosity: u8) -> String {
 
 #[test]
 fn plain_shows_stages_failures_and_long_steps() {
-    insta::assert_snapshot!(plain(0), @"");
+    insta::assert_snapshot!(plain(0), @r"
+    note: binaries come from `release`
+     • binaries ...
+       kubelet 15 % (9.0 of 60.0 MiB)
+       kubelet done
+     ✓ binaries 3.0s
+     • nodes ...
+    warning: the engine's data root cannot nest
+      hint: move it to a file system that is no overlay
+       ✗ create container `kube-node-1` failed after 6.0s
+     ✗ nodes failed after 6.0s
+    error: stage `nodes` failed
+      caused by: no space
+
+       3.0s  binaries
+     1m 04s  nodes
+     1m 07s  in all
+
+    run `local-cluster dump`
+    ");
 }
 
 #[test]
 fn plain_shows_steps_and_output_when_asked() {
-    insta::assert_snapshot!(plain(2), @"");
+    insta::assert_snapshot!(plain(2), @r"
+    local-cluster up: cluster `default`
+    note: binaries come from `release`
+     • binaries ...
+       kubelet 15 % (9.0 of 60.0 MiB)
+       kubelet done
+     ✓ binaries 3.0s
+     • nodes ...
+       • create container `kube-master` ...
+       • create container `kube-node-1` ...
+       kube-master | systemd 257
+       ✓ create container `kube-master` 0.5s
+    warning: the engine's data root cannot nest
+      hint: move it to a file system that is no overlay
+       ✗ create container `kube-node-1` failed after 6.0s
+     ✗ nodes failed after 6.0s
+    error: stage `nodes` failed
+      caused by: no space
+
+       3.0s  binaries
+     1m 04s  nodes
+     1m 07s  in all
+
+    run `local-cluster dump`
+    ");
 }
 
 #[test]
@@ -187,7 +230,27 @@ fn json_has_an_object_a_line() {
     for (at, event) in script() {
         renderer.show(&event, at);
     }
-    insta::assert_snapshot!(written.text(), @"");
+    insta::assert_snapshot!(written.text(), @r#"
+    {"elapsed":0.0,"event":"run_started","command":"up","cluster":"default"}
+    {"elapsed":0.0,"event":"note","text":"binaries come from `release`"}
+    {"elapsed":0.1,"event":"stage_started","stage":"binaries"}
+    {"elapsed":0.1,"event":"progress","item":"kubelet","done":0,"total":62914560,"unit":"bytes"}
+    {"elapsed":1.5,"event":"progress","item":"kubelet","done":9437184,"total":62914560,"unit":"bytes"}
+    {"elapsed":3.0,"event":"progress","item":"kubelet","done":62914560,"total":62914560,"unit":"bytes"}
+    {"elapsed":3.0,"event":"progress_finished","item":"kubelet"}
+    {"elapsed":3.1,"event":"stage_finished","stage":"binaries","took":3.0,"ok":true}
+    {"elapsed":3.1,"event":"stage_started","stage":"nodes"}
+    {"elapsed":3.1,"event":"step_started","stage":"nodes","step":"create container `kube-master`"}
+    {"elapsed":3.1,"event":"step_started","stage":"nodes","step":"create container `kube-node-1`"}
+    {"elapsed":3.2,"event":"output","source":"kube-master","line":"systemd 257"}
+    {"elapsed":3.6,"event":"step_finished","stage":"nodes","step":"create container `kube-master`","took":0.5,"ok":true}
+    {"elapsed":4.0,"event":"warning","text":"the engine's data root cannot nest","hint":"move it to a file system that is no overlay"}
+    {"elapsed":9.1,"event":"step_finished","stage":"nodes","step":"create container `kube-node-1`","took":6.0,"ok":false}
+    {"elapsed":9.1,"event":"stage_finished","stage":"nodes","took":6.0,"ok":false}
+    {"elapsed":9.1,"event":"failed","text":"error: stage `nodes` failed\n  caused by: no space"}
+    {"elapsed":9.2,"event":"summary","stages":[{"stage":"binaries","took":3.0},{"stage":"nodes","took":64.0}],"total":67.0}
+    {"elapsed":9.2,"event":"run_finished","ok":false,"next":["run `local-cluster dump`"]}
+    "#);
     for line in written.text().lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(

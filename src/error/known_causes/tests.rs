@@ -4,7 +4,7 @@ use super::*;
 
 /// Checks that a text brings exactly one hint, with these words in it.
 fn one_hint(text: &str, words: &str) {
-    let hints = hints(text);
+    let hints = hints(text, &[]);
     assert_eq!(hints.len(), 1, "{text}: {hints:?}");
     assert!(hints[0].contains(words), "{text}: {hints:?}");
 }
@@ -117,10 +117,13 @@ fn someone_else_signs() {
 #[test]
 fn cgroup_v1() {
     one_hint(
-        "kubelet is configured to not run on a host using cgroup v1",
+        "kubelet[7]: kubelet is configured to not run on a host using cgroup v1",
         "cgroup v1",
     );
-    one_hint("set FailCgroupV1 to false", "cgroup v1");
+    one_hint(
+        "[ERROR SystemVerification]: cgroups v1 support is deprecated, set 'FailCgroupV1' to 'false'",
+        "cgroup v1",
+    );
 }
 
 #[test]
@@ -152,6 +155,20 @@ fn patterns_are_in_lower_case() {
 }
 
 #[test]
+fn outputs_count_line_by_line_and_not_for_all() {
+    assert_eq!(hints("failed", &["No space left on device"]), [DISK]);
+    assert!(
+        hints(
+            "failed",
+            &["pull docker.io/x", "dial tcp: connection refused"]
+        )
+        .is_empty()
+    );
+    assert!(hints("failed", &["docker: connection refused"]).is_empty());
+    assert!(hints("failed", &["[WARNING X]: cgroups v1, FailCgroupV1"]).is_empty());
+}
+
+#[test]
 fn no_cause_no_hint() {
-    assert!(hints("something else").is_empty());
+    assert!(hints("something else", &["nor here"]).is_empty());
 }

@@ -76,7 +76,22 @@ fn what_is_finished_is_printed() {
         renderer.show(&event);
     }
     assert!(renderer.live.is_empty());
-    insta::assert_snapshot!(without_colour(&written.text()), @"");
+    insta::assert_snapshot!(without_colour(&written.text()), @r"
+    note: binaries come from `release`
+     ✓ binaries 3.0s
+    warning: the engine's data root cannot nest
+      hint: move it to a file system that is no overlay
+       ✗ create container `kube-node-1` failed after 6.0s
+     ✗ nodes failed after 6.0s
+    error: stage `nodes` failed
+      caused by: no space
+
+       3.0s  binaries
+     1m 04s  nodes
+     1m 07s  in all
+
+    run `local-cluster dump`
+    ");
 }
 
 #[test]
