@@ -3,6 +3,7 @@
 //! The lock is the kernel's, on a file that stays: it goes with the process that holds it, however that ends. The file says who
 //! holds it. Children do not inherit it, since files are opened close-on-exec.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -112,13 +113,21 @@ fn file_stem(cluster: &str) -> String {
     stem
 }
 
+/// The program and its subcommand. No more: other arguments might be secrets.
+fn first_words(args: impl Iterator<Item = OsString>) -> Vec<String> {
+    let words = args.map(|arg| arg.to_string_lossy().into_owned());
+    words
+        .take_while(|word| !word.starts_with('-'))
+        .take(2)
+        .collect()
+}
+
 fn hex_digit(value: u8) -> char {
     char::from_digit(u32::from(value), 16).unwrap_or('0')
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
-    // Only the command and its first words: a later argument might be a secret.
-    let command: Vec<String> = std::env::args().take(2).collect();
+    let command = first_words(std::env::args_os());
     file.set_len(0)?;
     write!(
         file,
@@ -186,6 +195,13 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(again.is_ok());
+    }
+
+    #[test]
+    fn only_the_subcommand_is_told() {
+        let words = |args: &[&str]| first_words(args.iter().map(OsString::from));
+        assert_eq!(words(&["lc", "up", "--token", "x"]), ["lc", "up"]);
+        assert_eq!(words(&["lc", "--token=x", "up"]), ["lc"]);
     }
 
     #[test]
