@@ -1,1 +1,252 @@
-//! See `lib.rs`.
+//! The command line: what was typed, and nothing of what it means.
+//!
+//! The flags of settings come from the table of settings and are plain text here; they are looked
+//! into together with the file and the environment, so that all problems are told at once.
+
+mod flags;
+
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub use flags::{BareUp, GlobalFlags, SettingFlags};
+
+const EXAMPLES: &str = "\
+Without a command, `up` is meant, and its flags can be given.
+
+Examples:
+  local-cluster                          a master and two workers
+  local-cluster up --num-nodes 5         five workers
+  local-cluster up --kubernetes-version 1.35
+  local-cluster up --label dev           another cluster beside the first
+  local-cluster --label dev kubectl get nodes
+  local-cluster up --dry-run             what would be done
+  local-cluster down                     stop, and keep all that is in the cluster
+  local-cluster clean                    remove the cluster for good
+  local-cluster config show --origin     all settings, and where each comes from
+
+Exit codes:
+  0    ok
+  1    the operation failed
+  2    wrong usage or configuration
+  130  interrupted";
+
+/// Real multi-node Kubernetes clusters on one Docker engine, made with kubeadm
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "local-cluster",
+    version,
+    max_term_width = 80,
+    after_help = EXAMPLES,
+    disable_help_subcommand = false
+)]
+pub struct Cli {
+    /// What can be given with every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do; nothing means `up`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `up`, for when no command is given.
+    #[command(flatten)]
+    pub up: BareUp,
+}
+
+/// What can be given with every command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct GlobalArgs {
+    /// The settings among it.
+    #[command(flatten)]
+    pub settings: GlobalFlags,
+    /// The form of what is printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(hide_default_value = true, help_heading = "Global options")]
+    pub output: Output,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Bring the cluster up: make it, start it, or add what is missing
+    Up(UpArgs),
+    /// Stop the cluster; all that is in it stays for the next `up`
+    Down,
+    /// Remove the cluster: its nodes, network and volumes
+    Clean(CleanArgs),
+    /// Show clusters, their nodes and versions
+    Status,
+    /// Run the kubectl that fits the cluster
+    #[command(disable_help_flag = true, after_help = KUBECTL)]
+    Kubectl {
+        /// The arguments for kubectl
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        #[arg(value_name = "ARGUMENT")]
+        args: Vec<String>,
+    },
+    /// Run a command in a node
+    Exec {
+        /// The node: `kube-master`, `kube-node-1`...
+        node: String,
+        /// The command and its arguments; a shell if there is none
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Print the kubeconfig
+    Kubeconfig,
+    /// Print the port that the API server is published on
+    ApiserverPort,
+    /// Print the version
+    Version,
+    /// Print a shell's completion script
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Show settings, where they come from, and make a configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Work on the node image
+    #[command(subcommand)]
+    Image(ImageCommand),
+}
+
+const KUBECTL: &str = "\
+All that follows the command is given to kubectl as it is. Flags of
+`local-cluster` itself stand before it:
+  local-cluster --label dev kubectl get nodes -o wide";
+
+/// What can be given with `up`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct UpArgs {
+    /// The settings among it.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What can be given with `clean`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct CleanArgs {
+    /// Remove the node images and the preloaded images, too
+    #[arg(long)]
+    pub images: bool,
+    /// Remove the caches of downloads and builds, too
+    #[arg(long)]
+    pub cache: bool,
+}
+
+/// What to do about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Print all settings as they are in effect
+    Show {
+        /// Settings, to see what they would do.
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// Say of each setting where its value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the path of the configuration file
+    Path,
+    /// Write a configuration file that has all settings with their defaults
+    Init {
+        /// Replace a file that is there already
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print the JSON schema of the configuration file
+    Schema,
+}
+
+/// What to do about the node image.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ImageCommand {
+    /// Make the node image, unless it is there
+    Build {
+        /// The settings that the image depends on.
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+}
+
+impl Cli {
+    /// Reads the arguments, the program's name first.
+    ///
+    /// The error is clap's own: it also stands for `--help` and `--version`.
+    pub fn read<I, T>(arguments: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let read = Self::from_arg_matches(&matches)?;
+        read.settled().map_err(|error| error.format(&mut command))
+    }
+
+    /// Puts what was typed before the command where it belongs; what belongs nowhere is an error.
+    fn settled(mut self) -> Result<Self, clap::Error> {
+        let bare = std::mem::take(&mut self.up).0;
+        match &mut self.command {
+            None => self.command = Some(Command::Up(bare)),
+            Some(Command::Up(up)) => {
+                up.dry_run |= bare.dry_run;
+                up.settings.put_below(&bare.settings);
+            }
+            Some(
+                Command::Config(ConfigCommand::Show { settings, .. })
+                | Command::Image(ImageCommand::Build { settings }),
+            ) if !bare.dry_run => settings.put_below(&bare.settings),
+            Some(_) if bare == UpArgs::default() => {}
+            Some(_) => {
+                return Err(clap::Error::raw(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    format!(
+                        "{} is for `up`, and not for this command\n",
+                        bare.first_flag()
+                    ),
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// All settings that were typed, those before and those after the command.
+    pub fn settings(&self) -> SettingFlags {
+        let mut all = match &self.command {
+            None => self.up.0.settings.clone(),
+            Some(
+                Command::Up(UpArgs { settings, .. })
+                | Command::Config(ConfigCommand::Show { settings, .. })
+                | Command::Image(ImageCommand::Build { settings }),
+            ) => settings.clone(),
+            Some(_) => SettingFlags::default(),
+        };
+        all.put_below(&self.global.settings.0);
+        all
+    }
+}
+
+impl UpArgs {
+    fn first_flag(&self) -> String {
+        let flag = self
+            .settings
+            .iter()
+            .next()
+            .map_or("dry-run", |(setting, _)| setting.flag);
+        format!("`--{flag}`")
+    }
+}

@@ -1,0 +1,1 @@
+//! What is made from the table: the reference page and the JSON schema.

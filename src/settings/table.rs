@@ -1,0 +1,460 @@
+//! The table of all settings: each is named here once.
+//!
+//! Flags, environment variables, the keys of the configuration file, the reference page, the JSON
+//! schema and all checks of single values come from this table. Defaults do not: those are in
+//! `config/defaults.yaml`.
+
+/// What every environment variable of a setting begins with.
+pub const PREFIX: &str = "K8S_DIND_";
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its dotted name: the keys in the configuration file that lead to it.
+    pub name: &'static str,
+    /// The name of its flag, without the dashes before it.
+    pub flag: &'static str,
+    /// The variable that means the same in `kubeadm-dind-cluster`.
+    pub old_variable: Option<&'static str>,
+    /// What can be given.
+    pub kind: Kind,
+    /// Whether nothing (an empty text) can be given.
+    pub optional: bool,
+    /// Where flag and variable say the opposite of the setting, as `--no-merge` does: their text.
+    pub negated: Option<&'static str>,
+    /// Whether the flag is one of all subcommands.
+    pub global: bool,
+    /// What it is for: a sentence without its full stop.
+    pub doc: &'static str,
+    /// Whether it does something yet.
+    pub availability: Availability,
+}
+
+/// The form of a setting's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within bounds.
+    Number(u64, u64),
+    /// An IPv4 range in CIDR notation, with the shortest and the longest prefix.
+    Subnet(u8, u8),
+    /// An IPv4 address.
+    Address,
+    /// The name of a cluster.
+    Label,
+    /// A version of Kubernetes, or words for one.
+    Version,
+    /// An `http` or `https` URL.
+    Url,
+    /// A registry's host with an optional port and path; `http://` before it says that it is plain.
+    Registry,
+    /// What the Go tools take as `GOPROXY`.
+    GoProxy,
+    /// Where the node image's root file system comes from.
+    Base,
+    /// A digest in so many hexadecimal digits.
+    Digest(usize),
+    /// A path.
+    Path,
+    /// Text that is not looked into.
+    Text,
+    /// One of some words.
+    Choice(&'static [Choice]),
+    /// Any number of some words, with commas between them.
+    List(&'static [&'static str]),
+}
+
+/// A word that a setting can be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The word.
+    pub word: &'static str,
+    /// Why it cannot be had yet.
+    pub later: Option<&'static str>,
+}
+
+/// Whether a setting does something yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// It does what its text says.
+    Works,
+    /// It is known, and refused for as long as its work is not there.
+    Later {
+        /// Why it is refused.
+        reason: &'static str,
+        /// The one value that says what is so today anyway, and thus can be given.
+        today: &'static str,
+    },
+}
+
+impl Setting {
+    const fn new(name: &'static str, flag: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            name,
+            flag,
+            old_variable: None,
+            kind,
+            optional: false,
+            negated: None,
+            global: false,
+            doc,
+            availability: Availability::Works,
+        }
+    }
+
+    const fn optional(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    const fn negated(self, doc: &'static str) -> Self {
+        Self {
+            negated: Some(doc),
+            ..self
+        }
+    }
+
+    const fn global(self) -> Self {
+        Self {
+            global: true,
+            ..self
+        }
+    }
+
+    const fn old(self, variable: &'static str) -> Self {
+        Self {
+            old_variable: Some(variable),
+            ..self
+        }
+    }
+
+    const fn later(self, reason: &'static str, today: &'static str) -> Self {
+        Self {
+            availability: Availability::Later { reason, today },
+            ..self
+        }
+    }
+
+    /// The environment variable: from the flag's name, by the proposal's rule.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.flag.to_uppercase().replace('-', "_"))
+    }
+
+    /// The section in the configuration file, empty for the top.
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// Whether it does something yet.
+    pub fn works(&self) -> bool {
+        self.availability == Availability::Works
+    }
+}
+
+/// The setting of this dotted name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+const fn works(word: &'static str) -> Choice {
+    Choice { word, later: None }
+}
+
+const fn later(word: &'static str, reason: &'static str) -> Choice {
+    Choice {
+        word,
+        later: Some(reason),
+    }
+}
+
+const NO_TREE: &str = "building from a Kubernetes source tree is not there yet";
+const NO_URLS: &str = "binaries from single URLs are not there yet";
+const NO_CNI: &str = "`bridge` is the only CNI plugin so far";
+const NO_ADDONS: &str = "addons are not there yet; use `local-cluster kubectl apply -f`";
+
+const SOURCES: &[Choice] = &[
+    works("auto"),
+    works("release"),
+    works("modules"),
+    later("tree", NO_TREE),
+    later("url", NO_URLS),
+];
+
+const CNI_PLUGINS: &[Choice] = &[
+    works("bridge"),
+    later("ptp", NO_CNI),
+    later("flannel", NO_CNI),
+    later("calico", NO_CNI),
+    later("weave", NO_CNI),
+    later("kube-router", NO_CNI),
+    later("cilium", NO_CNI),
+];
+
+/// All settings, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "verbose",
+        "v",
+        Kind::Number(0, 9),
+        "How much is told: from 2 on kubeadm's own output, too",
+    )
+    .global(),
+    Setting::new(
+        "dind.subnet",
+        "dind-subnet",
+        Kind::Subnet(8, 24),
+        "The range that clusters take their node networks from: cluster N gets its Nth /24",
+    ),
+    Setting::new(
+        "source.kind",
+        "source",
+        Kind::Choice(SOURCES),
+        "Where Kubernetes comes from: a release, or built from its Go modules; `auto` takes the \
+         first that works and says which",
+    ),
+    Setting::new(
+        "source.kubernetesVersion",
+        "kubernetes-version",
+        Kind::Version,
+        "The version of Kubernetes: `1.35.2`, `1.35` or `stable-1.35` for the newest of a minor \
+         one, `latest`; nothing for the one that this tool was tested with",
+    )
+    .optional(),
+    Setting::new(
+        "source.releaseUrl",
+        "release-url",
+        Kind::Url,
+        "Where the binaries of releases are: the official place or a mirror of it",
+    ),
+    Setting::new(
+        "source.imageRegistry",
+        "image-registry",
+        Kind::Registry,
+        "Where the images of releases are: the official registry or a mirror of it; `http://` \
+         before it for one without TLS",
+    ),
+    Setting::new(
+        "source.goProxy",
+        "go-proxy",
+        Kind::GoProxy,
+        "Where Go modules are fetched from, as `GOPROXY` has it; nothing for Go's own default",
+    )
+    .optional(),
+    Setting::new(
+        "source.buildKubeadm",
+        "build-kubeadm",
+        Kind::Bool,
+        "Build `kubeadm` from Kubernetes sources",
+    )
+    .old("BUILD_KUBEADM")
+    .later(NO_TREE, "false"),
+    Setting::new(
+        "source.buildHyperkube",
+        "build-hyperkube",
+        Kind::Bool,
+        "Build the control plane and kubelet from Kubernetes sources",
+    )
+    .old("BUILD_HYPERKUBE")
+    .later(NO_TREE, "false"),
+    Setting::new(
+        "source.buildKubectl",
+        "build-kubectl",
+        Kind::Bool,
+        "Build `kubectl` from Kubernetes sources",
+    )
+    .later(NO_TREE, "false"),
+    Setting::new(
+        "source.k8sDir",
+        "k8s-dir",
+        Kind::Path,
+        "The directory of the Kubernetes sources",
+    )
+    .later(NO_TREE, ""),
+    Setting::new(
+        "source.kubeadmUrl",
+        "kubeadm-url",
+        Kind::Url,
+        "Where to download `kubeadm` from",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "source.kubeadmSha1",
+        "kubeadm-sha1",
+        Kind::Digest(40),
+        "The SHA-1 of the downloaded `kubeadm`",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "source.hyperkubeUrl",
+        "hyperkube-url",
+        Kind::Url,
+        "Where to download `hyperkube` from",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "source.hyperkubeSha1",
+        "hyperkube-sha1",
+        Kind::Digest(40),
+        "The SHA-1 of the downloaded `hyperkube`",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "source.kubectlUrl",
+        "kubectl-url",
+        Kind::Url,
+        "Where to download `kubectl` from",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "source.kubectlSha1",
+        "kubectl-sha1",
+        Kind::Digest(40),
+        "The SHA-1 of the downloaded `kubectl`",
+    )
+    .later(NO_URLS, ""),
+    Setting::new(
+        "cluster.id",
+        "cluster-id",
+        Kind::Number(0, 255),
+        "Which cluster: several can run beside each other; nothing for 0, or with a label for the \
+         lowest free one",
+    )
+    .optional()
+    .global()
+    .old("CLUSTER_ID"),
+    Setting::new(
+        "cluster.label",
+        "label",
+        Kind::Label,
+        "A name for the cluster, in place of `cluster-N`",
+    )
+    .optional()
+    .global()
+    .old("DIND_LABEL"),
+    Setting::new(
+        "cluster.numNodes",
+        "num-nodes",
+        Kind::Number(0, 100),
+        "How many workers to make; with 0 pods run on the master",
+    )
+    .old("NUM_NODES"),
+    Setting::new(
+        "cluster.numMasters",
+        "num-masters",
+        Kind::Number(1, 7),
+        "How many control plane nodes to make",
+    )
+    .later("several masters are not there yet", "1"),
+    Setting::new(
+        "cluster.noDedicated",
+        "no-dedicated",
+        Kind::Bool,
+        "Let pods run on the master even where there are workers",
+    ),
+    Setting::new(
+        "cluster.apiServerPort",
+        "apiserver-port",
+        Kind::Number(1, 65_535),
+        "The port of the engine's host that the API server is published on; nothing for 6443 plus \
+         the cluster's id where that is free, else another",
+    )
+    .optional()
+    .old("APISERVER_PORT"),
+    Setting::new(
+        "cluster.apiServerAddress",
+        "apiserver-address",
+        Kind::Address,
+        "The address of the engine's host that the API server is published on",
+    ),
+    Setting::new(
+        "cluster.cniPlugin",
+        "cni-plugin",
+        Kind::Choice(CNI_PLUGINS),
+        "The CNI plugin",
+    )
+    .old("CNI_PLUGIN"),
+    Setting::new(
+        "cluster.podSubnet",
+        "pod-subnet",
+        Kind::Subnet(8, 24),
+        "The range of the pods' addresses; each node gets a /24 of it",
+    )
+    .old("POD_NETWORK_CIDR"),
+    Setting::new(
+        "cluster.serviceSubnet",
+        "service-subnet",
+        // The API server takes no shorter prefix, and kubeadm wants the tenth address for DNS.
+        Kind::Subnet(12, 28),
+        "The range of the services' addresses",
+    )
+    .old("SERVICE_CIDR"),
+    Setting::new(
+        "cluster.ipMode",
+        "ip-mode",
+        Kind::Choice(&[works("ipv4"), works("ipv6"), works("dual-stack")]),
+        "The families of addresses",
+    )
+    .old("IP_MODE")
+    .later("IPv6 is not there yet", "ipv4"),
+    Setting::new(
+        "cluster.containerRuntime",
+        "container-runtime",
+        Kind::Choice(&[works("containerd"), works("docker")]),
+        "The container runtime in the nodes",
+    )
+    .old("DIND_CRI")
+    .later("containerd is the only runtime so far", "containerd"),
+    Setting::new(
+        "cluster.addons",
+        "addons",
+        Kind::Text,
+        "Addons to install: names, paths or URLs of manifests, with commas between them",
+    )
+    .later(NO_ADDONS, ""),
+    Setting::new(
+        "cluster.skipSnapshot",
+        "skip-snapshot",
+        Kind::Bool,
+        "Take no snapshot of the new cluster",
+    )
+    .old("SKIP_SNAPSHOT")
+    .later("snapshots are not there yet: none is ever taken", "true"),
+    Setting::new(
+        "image.base",
+        "image-base",
+        Kind::Base,
+        "What the node image is made on: an image's name, the path or URL of a root file system's \
+         tarball, or `archive` to make one from a Debian archive; `auto` takes the first that works",
+    ),
+    Setting::new(
+        "image.baseSha256",
+        "image-base-sha256",
+        Kind::Digest(64),
+        "The SHA-256 of the tarball that `image.base` names",
+    )
+    .optional(),
+    Setting::new(
+        "image.debianMirror",
+        "debian-mirror",
+        Kind::Url,
+        "The Debian archive that packages come from; nothing for Debian's own",
+    )
+    .optional(),
+    Setting::new(
+        "image.preload",
+        "preload",
+        Kind::List(&["agnhost"]),
+        "More images to have in every node from the start",
+    )
+    .optional(),
+    Setting::new(
+        "kubeconfig.merge",
+        "no-merge",
+        Kind::Bool,
+        "Add the cluster to the user's own kubeconfig, too, and make it the current one there",
+    )
+    .negated("Leave the user's own kubeconfig alone"),
+];
