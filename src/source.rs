@@ -1,1 +1,5 @@
-//! See `lib.rs`.
+//! Where Kubernetes comes from: released binaries, Go modules, a source tree, URLs.
+
+pub mod digest;
+pub mod download;
+mod sha1;
