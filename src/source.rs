@@ -2,4 +2,6 @@
 
 pub mod digest;
 pub mod download;
+pub mod release;
 mod sha1;
+pub mod version_marker;
