@@ -26,7 +26,7 @@ pub struct Surroundings<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The settings are wrong.
-    #[error("the settings have problems")]
+    #[error(transparent)]
     Settings(#[from] Problems),
     /// There is no place for the file.
     #[error(

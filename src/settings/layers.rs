@@ -121,7 +121,7 @@ impl Layers {
                 self.give(setting, &texts.join(","), origin, false);
             }
             _ => {
-                let what = Wrong::new("is not a single value", value::wanted(setting.kind));
+                let what = Wrong::new("is not a single value", value::give(setting.kind));
                 self.problem(origin, Some(setting.name), what);
             }
         }
@@ -211,7 +211,7 @@ fn about_other_key(name: &str, content: &Content) -> Option<Wrong> {
     match content {
         Content::Text(text) if name == "version" => (text != FILE_VERSION).then(|| {
             let what = format!("`{text}` is not a version that this tool knows");
-            Wrong::new(what, format!("`{FILE_VERSION}`"))
+            Wrong::new(what, format!("give `{FILE_VERSION}`"))
         }),
         // A section in which everything is commented out.
         Content::Text(text) if is_section && text.is_empty() => None,

@@ -1,6 +1,6 @@
 //! The table of bad inputs: what is given, and what is said about it.
 //!
-//! It runs against the library; that the binary prints the same and ends with 2 is a test of its own.
+//! It runs against the library; `binary.rs` sees that the binary prints the same and ends with 2.
 
 use super::Case;
 
@@ -68,6 +68,9 @@ const INPUTS: &[Input] = &[
     Flags(&["--debian-mirror", "http://host:99999/debian"]),
     Flags(&["--image-registry", "https://registry.k8s.io"]),
     Flags(&["--image-registry", "registry.k8s.io/"]),
+    Flags(&["--debian-mirror", "http://[::1/debian"]),
+    Flags(&["--debian-mirror", "http://me:secret@host/debian"]),
+    Variable("K8S_DIND_GO_PROXY", "direct,https://me:secret@host"),
     Flags(&["--go-proxy", "https://host,sometimes"]),
     // The node image.
     Flags(&["--image-base", "no such image"]),
@@ -145,7 +148,6 @@ fn all_problems_are_told_at_once() {
         .variable("NUM_NODES", "many")
         .variable("K8S_DIND_LABLE", "dev")
         .arguments(&[
-            "up",
             "--pod-subnet",
             "10.0.0.1/16",
             "--num-masters",
@@ -153,5 +155,14 @@ fn all_problems_are_told_at_once() {
             "--source",
             "?",
         ]);
-    insta::assert_snapshot!(case.problems(), @"");
+    insta::assert_snapshot!(case.problems(), @r#"
+    config.yaml:1: verbose: `loud` is not a whole number; give a whole number from 0 to 9
+    config.yaml:4: clustr.id: is no setting; did you mean cluster.id?
+    config.yaml:6: cluster.label: `X` has letters that a name cannot have; give lowercase letters, digits and inner dashes, 30 at most, a letter first
+    environment NUM_NODES: cluster.numNodes: `many` is not a whole number; give a whole number from 0 to 100
+    environment K8S_DIND_LABLE: is no setting; did you mean K8S_DIND_LABEL?
+    flag --source: source.kind: `?` is not known; give `auto`, `release` or `modules`
+    flag --num-masters: cluster.numMasters: several masters are not there yet; leave it out, or `1`
+    flag --pod-subnet: cluster.podSubnet: `10.0.0.1/16` is an address within a range; the range is 10.0.0.0/16
+    "#);
 }

@@ -32,7 +32,15 @@ fn help(command: &[&str]) -> String {
 #[test]
 fn every_command_has_its_help() {
     for command in COMMANDS {
-        insta::assert_snapshot!(format!("help {}", command.join(" ")), help(command));
+        insta::assert_snapshot!(
+            ["help"]
+                .iter()
+                .chain(*command)
+                .copied()
+                .collect::<Vec<_>>()
+                .join("-"),
+            help(command)
+        );
     }
 }
 

@@ -1,7 +1,5 @@
 //! Which layer wins, and that it is known which did.
 
-use std::path::PathBuf;
-
 use local_cluster::settings::{BaseKind, CniPlugin, Loaded, SourceKind};
 
 use super::Case;
@@ -143,7 +141,7 @@ fn another_file_can_be_named() {
     std::fs::write(&other, "verbose: 3\n").unwrap();
     let case = case.variable("LOCAL_CLUSTER_CONF", &other.to_string_lossy());
     assert_eq!(origin(&case, "verbose"), "3 from file other.yaml:1");
-    assert_eq!(loaded(&case).file, Some(PathBuf::from(other)));
+    assert_eq!(loaded(&case).file, Some(other));
 }
 
 #[test]

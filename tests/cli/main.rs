@@ -1,6 +1,9 @@
 //! Tests of what is typed and what is configured. No Docker.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_inputs;
+mod binary;
 mod config;
 mod fuzz;
 mod generated;
