@@ -220,15 +220,13 @@ fn is_registry(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
     if let Some((host, port)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        let port = port
-            .strip_prefix(':')
-            .unwrap_or(if port.is_empty() { "1" } else { port });
-        return host.parse::<Ipv6Addr>().is_ok() && is_port(port);
+        let is_rest = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return host.parse::<Ipv6Addr>().is_ok() && is_rest;
     }
     let (host, port) = text.split_once(':').unwrap_or((text, "1"));
-    let is_part = |l: char| l.is_ascii_alphanumeric() || l == '.' || l == '-';
+    let is_letter = |l: char| l.is_ascii_alphanumeric() || l == '.' || l == '-';
     host.starts_with(|l: char| l.is_ascii_alphanumeric())
-        && host.chars().all(is_part)
+        && host.chars().all(is_letter)
         && is_port(port)
 }
 
@@ -304,4 +302,38 @@ fn list(kind: Kind, text: &str, words: &[&str]) -> Result<Value, Wrong> {
         }
     }
     Ok(Value::from(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_can_have_ports() {
+        for host in ["a", "a.b-c:1", "10.0.0.1:65535", "[::1]", "[fd00::1]:5000"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "", ":1", "a:", "a:0", "a:b", "-a", "a b", "[::1", "[::1]5", "[::1]:", "[a]",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn bases_are_told_apart_by_their_looks() {
+        let kinds = [
+            ("auto", BaseKind::Auto),
+            ("archive", BaseKind::Archive),
+            ("debian:trixie-slim", BaseKind::Reference),
+            ("host:5000/debian@sha256:0123", BaseKind::Reference),
+            ("rootfs.tar.xz", BaseKind::Path),
+            ("./rootfs", BaseKind::Path),
+            ("https://host/rootfs", BaseKind::Url),
+        ];
+        for (text, kind) in kinds {
+            assert_eq!(base_kind(text), kind, "{text}");
+            assert!(base(text).is_ok(), "{text}");
+        }
+    }
 }
