@@ -18,10 +18,12 @@ Examples:
   local-cluster                          a master and two workers
   local-cluster up --num-nodes 5         five workers
   local-cluster up --kubernetes-version 1.35
+                                         the newest release of 1.35
   local-cluster up --label dev           another cluster beside the first
   local-cluster --label dev kubectl get nodes
+                                         the nodes of that other cluster
   local-cluster up --dry-run             what would be done
-  local-cluster down                     stop, and keep all that is in the cluster
+  local-cluster down                     stop; all that is in it stays
   local-cluster clean                    remove the cluster for good
   local-cluster config show --origin     all settings, and where each comes from
 
@@ -58,9 +60,10 @@ pub struct GlobalArgs {
     /// The settings among it.
     #[command(flatten)]
     pub settings: GlobalFlags,
-    /// The form of what is printed
+    /// The form of what is printed: text or json
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
-    #[arg(hide_default_value = true, help_heading = "Global options")]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
+    #[arg(help_heading = "Global options")]
     pub output: Output,
 }
 
@@ -215,7 +218,7 @@ impl Cli {
                 return Err(clap::Error::raw(
                     clap::error::ErrorKind::ArgumentConflict,
                     format!(
-                        "{} is for `up`, and not for this command\n",
+                        "{} is for `up`, and not for this command",
                         bare.first_flag()
                     ),
                 ));

@@ -12,6 +12,7 @@ mod merge;
 mod nearest;
 pub mod problem;
 pub mod reference;
+mod setting;
 pub mod table;
 mod value;
 

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::UpArgs;
+use crate::settings::reference;
 use crate::settings::table::{Availability, Kind, SETTINGS, Setting};
 
 /// Settings given as flags: each as the text that was typed.
@@ -66,13 +67,15 @@ fn is_local(setting: &Setting) -> bool {
 }
 
 fn with_flags(command: Command, wanted: fn(&Setting) -> bool) -> Command {
-    command.args(SETTINGS.iter().filter(|setting| wanted(setting)).map(flag))
+    let defaults = reference::defaults();
+    let wanted = SETTINGS.iter().filter(|setting| wanted(setting));
+    command.args(wanted.map(|setting| flag(setting, defaults.get(setting.name))))
 }
 
-fn flag(setting: &'static Setting) -> Arg {
+fn flag(setting: &'static Setting, default: Option<&String>) -> Arg {
     let arg = Arg::new(setting.flag)
         .long(setting.flag)
-        .help(help(setting))
+        .help(help(setting, default))
         .value_name(value_name(setting.kind))
         .hide(setting.availability != Availability::Works)
         .hide_possible_values(true)
@@ -112,22 +115,25 @@ fn flag(setting: &'static Setting) -> Arg {
     }
 }
 
-fn help(setting: &Setting) -> String {
-    let words = match setting.kind {
-        Kind::Choice(choices) => choices
-            .iter()
-            .filter(|choice| choice.later.is_none())
-            .map(|choice| choice.word)
-            .collect::<Vec<_>>()
-            .join(", "),
-        Kind::List(words) => words.join(", "),
-        _ => String::new(),
-    };
+fn help(setting: &Setting, default: Option<&String>) -> String {
     let doc = setting.negated.unwrap_or(setting.doc);
-    if words.is_empty() {
-        doc.to_owned()
+    let words: Vec<&str> = match setting.kind {
+        Kind::Choice(choices) => {
+            let there = choices.iter().filter(|choice| choice.later.is_none());
+            there.map(|choice| choice.word).collect()
+        }
+        Kind::List(words) => words.to_vec(),
+        _ => Vec::new(),
+    };
+    let words = if words.is_empty() {
+        String::new()
     } else {
-        format!("{doc} [{words}]")
+        format!(" [{}]", words.join(", "))
+    };
+    // A truth value's flag stands for what is not the default.
+    match default.filter(|default| !default.is_empty() && setting.kind != Kind::Bool) {
+        Some(default) => format!("{doc}{words} [default: {default}]"),
+        None => format!("{doc}{words}"),
     }
 }
 

@@ -8,7 +8,9 @@
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor,
+};
 
 use super::problem::Wrong;
 
@@ -21,10 +23,17 @@ const MOST_SCALARS: usize = 1000;
 pub struct Entry {
     /// The keys that lead to it, with dots between them.
     pub name: String,
-    /// Its line, from 1 on.
-    pub line: usize,
+    /// Its place in the order of all keys and values.
+    number: usize,
     /// Its value.
     pub content: Content,
+}
+
+impl Entry {
+    /// Its line in the text that it is from, 0 if there is none.
+    pub fn line(&self, text: &str) -> usize {
+        place(without_mark(text), self.number).map_or(0, |(line, _)| line)
+    }
 }
 
 /// A key's value.
@@ -47,6 +56,7 @@ pub fn read(text: &str, is_leaf: impl Fn(&str) -> bool) -> Result<Vec<Entry>, Un
         let right = format!("a configuration has {MOST_BYTES} bytes at most");
         return Err((0, Wrong::new("is too long", right)));
     }
+    let text = without_mark(text);
     let walk = Walk {
         next: &Cell::new(0),
         stop: MOST_SCALARS,
@@ -66,6 +76,11 @@ pub fn read(text: &str, is_leaf: impl Fn(&str) -> bool) -> Result<Vec<Entry>, Un
     Ok(entries)
 }
 
+/// The library skips a byte order mark and does not count it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn unreadable(error: &serde_yaml::Error) -> Unreadable {
     let line = error.location().map_or(0, |location| location.line());
     let text = error.to_string();
@@ -76,14 +91,8 @@ fn unreadable(error: &serde_yaml::Error) -> Unreadable {
         );
     }
     // The place stands before the message already.
-    let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    (
-        line,
-        Wrong::new(
-            format!("is not readable as YAML: {text}"),
-            "see the lines about there",
-        ),
-    )
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    (line, Wrong::new("is not readable as YAML", text))
 }
 
 /// A scalar: its number in the order of all, and its text.
@@ -118,10 +127,10 @@ fn flatten(
                 flatten(text, &name, keys, is_leaf, entries);
             }
             node => {
-                let line = place(text, key.number).map_or(0, |(line, _)| line);
+                let number = key.number;
                 entries.push(Entry {
                     name,
-                    line,
+                    number,
                     content: content(text, node),
                 });
             }
@@ -151,15 +160,16 @@ fn as_written(text: &str, scalar: &Scalar) -> String {
     let written = || {
         let (_, index) = place(text, scalar.number)?;
         let ends = |letter: char| letter.is_whitespace() || ",]}:".contains(letter);
-        let written: String = text.chars().skip(index).take_while(|l| !ends(*l)).collect();
+        let written = text.get(index..)?.split(ends).next()?;
         // A tag or an anchor before the number would be in the way.
-        written.parse::<f64>().is_ok().then_some(written)
+        let is_same = written.parse::<f64>().ok() == scalar.text.parse().ok();
+        is_same.then(|| written.to_owned())
     };
     let written = if scalar.is_float { written() } else { None };
     written.unwrap_or_else(|| scalar.text.clone())
 }
 
-/// The line of a scalar, and how many letters come before it in the text.
+/// The line of a scalar, and how many bytes of the text come before it.
 fn place(text: &str, number: usize) -> Option<(usize, usize)> {
     let walk = Walk {
         next: &Cell::new(0),
@@ -266,6 +276,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         }
         Ok(Node::Mapping(keys))
     }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
+        Err(A::Error::custom("tags (`!`) are not understood"))
+    }
 }
 
 #[cfg(test)]
@@ -274,14 +288,15 @@ mod tests {
 
     fn lines(text: &str) -> Vec<String> {
         let entries = read(text, |name| name.ends_with("leaf")).unwrap();
-        let show = |entry: Entry| format!("{} {}={:?}", entry.line, entry.name, entry.content);
+        let show =
+            |entry: Entry| format!("{} {}={:?}", entry.line(text), entry.name, entry.content);
         entries.into_iter().map(show).collect()
     }
 
     #[test]
     fn keys_have_their_lines_and_values_as_written() {
         let text = "# first\na: 1.30\n\nb:\n  c: [x, 2.50]\n  \"d\": # no value\n  é: 1e3\n\
-                    b.e: {f: 1.10, g: true}\nleaf:\n  x: 1\na: again\n";
+                    b.e: {f: 1.10, g: true}\nleaf:\n  x: 1\na: !!float 1.20\n";
         assert_eq!(
             lines(text),
             [
@@ -292,7 +307,7 @@ mod tests {
                 r#"8 b.e.f=Text("1.10")"#,
                 r#"8 b.e.g=Text("true")"#,
                 "9 leaf=Other",
-                r#"11 a=Text("again")"#,
+                r#"11 a=Text("1.2")"#,
             ]
         );
     }
@@ -333,7 +348,19 @@ mod tests {
                 wrong(&"a: 1\n".repeat(600)),
                 wrong(&"# long\n".repeat(10_000)),
             ]
-            .join("\n")
+            .join("\n"),
+            @r#"
+            1: has no keys; write settings as in `verbose: 1`
+            1: has no keys; write settings as in `verbose: 1`
+            0: has several documents; leave one, without `---`
+            2: is not readable as YAML; mapping values are not allowed in this context
+            2: is not readable as YAML; did not find expected ',' or ']'
+            1: is not readable as YAML; unknown anchor
+            1: is not readable as YAML; a: tags (`!`) are not understood
+            1: is not readable as YAML; a key that is a list or a mapping
+            501: is not readable as YAML; more than 1000 keys and values
+            0: is too long; a configuration has 65536 bytes at most
+            "#
         );
     }
 }

@@ -61,9 +61,9 @@ pub(super) fn all(
     flags: &SettingFlags,
 ) -> (Vec<Given>, Vec<Problem>) {
     let mut layers = Layers::default();
-    layers.text(DEFAULTS, &|_| Origin::Default);
+    layers.text(DEFAULTS, None);
     if let Some(File { path, text }) = file {
-        layers.text(text, &|line| Origin::File(path.clone(), line));
+        layers.text(text, Some(path));
     }
     layers.old_variables(environment);
     layers.variables(environment);
@@ -88,27 +88,28 @@ impl Layers {
         });
     }
 
-    /// The text of a configuration file.
-    fn text(&mut self, text: &str, origin: &dyn Fn(usize) -> Origin) {
+    /// The text of a configuration file, or of the defaults if there is no path.
+    fn text(&mut self, text: &str, path: Option<&Path>) {
+        let origin = |line: &dyn Fn() -> usize| match path {
+            Some(path) => Origin::File(path.to_owned(), line()),
+            None => Origin::Default,
+        };
         let is_leaf = |name: &str| table::find(name).is_some() || name == "version";
         let entries = match document::read(text, is_leaf) {
             Ok(entries) => entries,
-            Err((line, what)) => return self.problem(origin(line), None, what),
+            Err((line, what)) => return self.problem(origin(&|| line), None, what),
         };
-        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
         for entry in &entries {
-            let Entry {
-                name,
-                line,
-                content,
-            } = entry;
-            if let Some(first) = lines.insert(name, *line) {
-                let what = Wrong::new("is given twice", format!("line {first} has it already"));
-                self.problem(origin(*line), Some(name), what);
+            let Entry { name, content, .. } = entry;
+            let here = || origin(&|| entry.line(text));
+            if let Some(first) = seen.insert(name, entry) {
+                let right = format!("line {} has it already", first.line(text));
+                self.problem(here(), Some(name), Wrong::new("is given twice", right));
             } else if let Some(setting) = table::find(name) {
-                self.content(setting, content, origin(*line));
+                self.content(setting, content, here());
             } else if let Some(what) = about_other_key(name, content) {
-                self.problem(origin(*line), Some(name), what);
+                self.problem(here(), Some(name), what);
             }
         }
     }
@@ -120,7 +121,7 @@ impl Layers {
                 self.give(setting, &texts.join(","), origin, false);
             }
             _ => {
-                let what = Wrong::new("is not a single value", value::wanted(setting.kind));
+                let what = Wrong::new("is not a single value", value::give(setting.kind));
                 self.problem(origin, Some(setting.name), what);
             }
         }
@@ -210,7 +211,7 @@ fn about_other_key(name: &str, content: &Content) -> Option<Wrong> {
     match content {
         Content::Text(text) if name == "version" => (text != FILE_VERSION).then(|| {
             let what = format!("`{text}` is not a version that this tool knows");
-            Wrong::new(what, format!("`{FILE_VERSION}`"))
+            Wrong::new(what, format!("give `{FILE_VERSION}`"))
         }),
         // A section in which everything is commented out.
         Content::Text(text) if is_section && text.is_empty() => None,

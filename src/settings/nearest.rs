@@ -4,7 +4,7 @@
 ///
 /// Only the last parts of dotted names must be alike: people forget sections.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let enough = (last(name).chars().count() / 3).max(1);
+    let enough = ((last(name).chars().count() + 1) / 3).max(1);
     known
         .map(|known| {
             (

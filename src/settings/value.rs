@@ -1,6 +1,6 @@
 //! From a setting's text to its value: one small parser for each kind.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::Ipv4Network;
 use serde_json::Value;
@@ -19,13 +19,17 @@ pub(super) fn parse(setting: &Setting, text: &str) -> Result<Value, Wrong> {
     match text {
         "" if is_list => Ok(Value::Array(Vec::new())),
         "" if setting.optional => Ok(Value::Null),
-        "" => Err(Wrong::new("has no value", wanted(setting.kind))),
+        "" => Err(Wrong::new("has no value", give(setting.kind))),
+        text if has_secret(text) => Err(Wrong::new(
+            "has a user or a password before its host",
+            "leave them out: settings are shown and logged",
+        )),
         text => of_kind(setting.kind, text),
     }
 }
 
 fn of_kind(kind: Kind, text: &str) -> Result<Value, Wrong> {
-    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), wanted(kind));
+    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), give(kind));
     let text_if = |right: bool, what: &str| {
         if right {
             Ok(Value::from(text))
@@ -70,6 +74,11 @@ fn of_kind(kind: Kind, text: &str) -> Result<Value, Wrong> {
         Kind::Choice(choices) => choice(kind, text, choices),
         Kind::List(words) => list(kind, text, words),
     }
+}
+
+/// What to do instead.
+pub(super) fn give(kind: Kind) -> String {
+    format!("give {}", wanted(kind))
 }
 
 /// What would be right, in words.
@@ -124,8 +133,8 @@ fn is_number(text: &str) -> bool {
 }
 
 fn subnet(text: &str, shortest: u8, longest: u8) -> Result<Value, Wrong> {
-    let wanted = wanted(Kind::Subnet(shortest, longest));
-    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), wanted.as_str());
+    let right = give(Kind::Subnet(shortest, longest));
+    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), right.as_str());
     // Without its prefix it would be read as a range of one address.
     if !text.contains('/') {
         return Err(wrong("has no prefix length"));
@@ -145,7 +154,7 @@ fn subnet(text: &str, shortest: u8, longest: u8) -> Result<Value, Wrong> {
 }
 
 fn label(text: &str) -> Result<Value, Wrong> {
-    let wrong = |what: &str| Err(Wrong::new(format!("`{text}` {what}"), wanted(Kind::Label)));
+    let wrong = |what: &str| Err(Wrong::new(format!("`{text}` {what}"), give(Kind::Label)));
     let is_letter = |l: char| l.is_ascii_lowercase() || l.is_ascii_digit() || l == '-';
     // The name of a cluster with a number: a label of that form would be that cluster.
     if let Some(id) = text.strip_prefix("cluster-").filter(|id| is_number(id)) {
@@ -167,23 +176,22 @@ fn label(text: &str) -> Result<Value, Wrong> {
 }
 
 fn version(text: &str) -> Result<Value, Wrong> {
-    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), wanted(Kind::Version));
+    let refused = |what: &str| Wrong::new(format!("`{text}` {what}"), give(Kind::Version));
     if text == "latest" {
         return Ok(Value::from(text));
     }
-    let minor_only = text.strip_prefix("stable-");
-    let plain = minor_only.unwrap_or(text);
-    let plain = plain.strip_prefix('v').unwrap_or(plain);
-    let parsed = match plain.matches('.').count() {
-        1 => semver::Version::parse(&format!("{plain}.0")),
-        2.. if minor_only.is_some() => return Err(wrong("is not a version of Kubernetes")),
-        _ => semver::Version::parse(plain),
+    let newest_of = text.strip_prefix("stable-");
+    let number = newest_of.unwrap_or(text);
+    let number = number.strip_prefix('v').unwrap_or(number);
+    let parsed = match number.matches('.').count() {
+        1 => semver::Version::parse(&format!("{number}.0")).ok(),
+        _ if newest_of.is_some() => None,
+        _ => semver::Version::parse(number).ok(),
     };
-    let parsed = parsed.map_err(|_| wrong("is not a version of Kubernetes"))?;
-    match (parsed.major, parsed.minor) {
-        (1, minor) if minor >= OLDEST_MINOR => Ok(Value::from(text)),
-        (0 | 1, _) => Err(wrong("is too old")),
-        _ => Err(wrong("is not a version of Kubernetes")),
+    match parsed.map(|parsed| (parsed.major, parsed.minor)) {
+        Some((1, minor)) if minor >= OLDEST_MINOR => Ok(Value::from(text)),
+        Some((0 | 1, _)) => Err(refused("is too old")),
+        _ => Err(refused("is not a version of Kubernetes")),
     }
 }
 
@@ -210,12 +218,25 @@ fn is_registry(text: &str) -> bool {
 
 /// A host, with or without a port.
 fn is_host(text: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if let Some((host, port)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        let is_rest = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return host.parse::<Ipv6Addr>().is_ok() && is_rest;
+    }
     let (host, port) = text.split_once(':').unwrap_or((text, "1"));
-    let is_part = |l: char| l.is_ascii_alphanumeric() || l == '.' || l == '-';
-    !host.is_empty()
-        && host.starts_with(|l: char| l.is_ascii_alphanumeric())
-        && host.chars().all(is_part)
-        && port.parse::<u16>().is_ok_and(|port| port > 0)
+    let is_letter = |l: char| l.is_ascii_alphanumeric() || l == '.' || l == '-';
+    host.starts_with(|l: char| l.is_ascii_alphanumeric())
+        && host.chars().all(is_letter)
+        && is_port(port)
+}
+
+/// Whether one of the URLs in a text has a user or a password.
+fn has_secret(text: &str) -> bool {
+    let hosts = text
+        .split("://")
+        .skip(1)
+        .map(|rest| rest.split('/').next().unwrap_or(rest));
+    hosts.into_iter().any(|host| host.contains('@'))
 }
 
 fn is_plain(text: &str) -> bool {
@@ -236,7 +257,7 @@ pub(super) fn base_kind(text: &str) -> BaseKind {
 }
 
 fn base(text: &str) -> Result<Value, Wrong> {
-    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), wanted(Kind::Base));
+    let wrong = |what: &str| Wrong::new(format!("`{text}` {what}"), give(Kind::Base));
     match base_kind(text) {
         BaseKind::Url if !is_url(text) => Err(wrong("is not an http or https URL")),
         BaseKind::Reference if !is_reference(text) => Err(wrong("is not an image's name")),
@@ -262,7 +283,7 @@ fn choice(kind: Kind, text: &str, choices: &[Choice]) -> Result<Value, Wrong> {
             wanted(kind),
         )),
         Some(_) => Ok(Value::from(text)),
-        None => Err(Wrong::new(format!("`{text}` is not known"), wanted(kind))),
+        None => Err(Wrong::new(format!("`{text}` is not known"), give(kind))),
     }
 }
 
@@ -274,11 +295,45 @@ fn list(kind: Kind, text: &str, words: &[&str]) -> Result<Value, Wrong> {
         .filter(|item| !item.is_empty())
     {
         if !words.contains(&item) {
-            return Err(Wrong::new(format!("`{item}` is not known"), wanted(kind)));
+            return Err(Wrong::new(format!("`{item}` is not known"), give(kind)));
         }
         if !items.contains(&item) {
             items.push(item);
         }
     }
     Ok(Value::from(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_can_have_ports() {
+        for host in ["a", "a.b-c:1", "10.0.0.1:65535", "[::1]", "[fd00::1]:5000"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in [
+            "", ":1", "a:", "a:0", "a:b", "-a", "a b", "[::1", "[::1]5", "[::1]:", "[a]",
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn bases_are_told_apart_by_their_looks() {
+        let kinds = [
+            ("auto", BaseKind::Auto),
+            ("archive", BaseKind::Archive),
+            ("debian:trixie-slim", BaseKind::Reference),
+            ("host:5000/debian@sha256:0123", BaseKind::Reference),
+            ("rootfs.tar.xz", BaseKind::Path),
+            ("./rootfs", BaseKind::Path),
+            ("https://host/rootfs", BaseKind::Url),
+        ];
+        for (text, kind) in kinds {
+            assert_eq!(base_kind(text), kind, "{text}");
+            assert!(base(text).is_ok(), "{text}");
+        }
+    }
 }
