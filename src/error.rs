@@ -205,6 +205,9 @@ fn own_hint(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<crate::kubeconfig::KubeconfigError>() {
         return error.hint();
     }
+    if let Some(hint) = hint_of_source(cause) {
+        return Some(hint);
+    }
     match ours(cause)? {
         Error::Message { hint, .. } => hint.clone(),
         Error::Interrupted { .. } => Some(
@@ -215,6 +218,28 @@ fn own_hint(cause: &(dyn StdError + 'static)) -> Option<String> {
             None
         }
     }
+}
+
+/// The advice of errors about where Kubernetes and its images come from.
+fn hint_of_source(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<crate::image::base::BaseError>() {
+        return error.hint();
+    }
+    let hint = if let Some(error) = cause.downcast_ref::<crate::source::release::ReleaseError>() {
+        error.hint()
+    } else if let Some(error) = cause.downcast_ref::<crate::source::version_marker::MarkerError>() {
+        error.hint()
+    } else if let Some(error) = cause.downcast_ref::<crate::source::download::DownloadError>() {
+        error.hint()
+    } else {
+        cause.downcast_ref::<crate::pki::PkiError>()?.hint()
+    };
+    hint.map(str::to_owned)
+}
+
+/// The error and its sources in one line: for the message of another error.
+pub fn in_one_line(error: &(dyn StdError + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The error and its sources, outermost first.

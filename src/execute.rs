@@ -1,1 +1,149 @@
-//! See `lib.rs`.
+//! Carries a plan out: stages to effects and events.
+
+mod cluster;
+mod images;
+
+use crate::cluster::ClusterSpec;
+use crate::engine::{Engine, Facts, Rights};
+use crate::error::Error;
+use crate::image::{ImageInputs, ImagePlan};
+use crate::pki::{Authority, PkiFile};
+use crate::plan::{Stage, Step};
+use crate::report::{Event, Reporter};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long stages took, in the order in which they ran.
+pub type Times = Vec<(String, Duration)>;
+
+/// What is made: images alone, or a cluster of them.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// What the engine says of itself.
+    pub facts: &'a Facts,
+    /// The cluster.
+    pub spec: &'a ClusterSpec,
+    /// What the images are made of.
+    pub inputs: &'a ImageInputs,
+    /// The images' names.
+    pub images: &'a ImagePlan,
+    /// Proxy variables for builds and nodes.
+    pub proxies: &'a [(String, String)],
+    /// Go's own settings (GOPROXY and the like) for builds.
+    pub go_environment: &'a [(String, String)],
+    /// Where downloads are kept between runs.
+    pub downloads: PathBuf,
+    /// The end of this token is the end of the run.
+    pub cancel: &'a CancellationToken,
+    /// Where events go.
+    pub reporter: &'a Reporter,
+}
+
+/// What a cluster's nodes are made with, beyond the plan: secrets, and what the image tells.
+#[derive(Debug)]
+pub struct Materials {
+    /// The files that the master gets.
+    pub master: Vec<PkiFile>,
+    /// Signs the workers' certificates; none where no node is made.
+    pub authority: Option<Authority>,
+    /// What the engine can give a container.
+    pub rights: Rights,
+}
+
+/// Runs stages one after another; gives the time of each.
+///
+/// A stage's steps run side by side and all settle before it ends: a request that was dropped may still take effect.
+pub async fn run(
+    stages: &[Stage],
+    work: &Work<'_>,
+    materials: Option<&Materials>,
+    times: &mut Times,
+) -> Result<(), Error> {
+    for stage in stages {
+        if work.cancel.is_cancelled() {
+            return Err(interrupted(times));
+        }
+        let title = stage_title(stage);
+        let began = Instant::now();
+        work.reporter.send(Event::StageStarted { stage: title.clone() });
+        let mut running: FuturesUnordered<_> =
+            stage.steps.iter().map(|step| one(step, &title, work, materials)).collect();
+        let mut failures = Vec::new();
+        while let Some(result) = running.next().await {
+            failures.extend(result.err());
+        }
+        let took = began.elapsed();
+        work.reporter.send(Event::StageFinished { stage: title.clone(), took, ok: failures.is_empty() });
+        times.push((title.clone(), took));
+        if work.cancel.is_cancelled() && !failures.is_empty() {
+            times.pop();
+            return Err(interrupted(times));
+        }
+        if !failures.is_empty() {
+            let source = Box::new(failures.remove(0));
+            return Err(Error::Stage { stage: title.clone(), source, others: failures });
+        }
+    }
+    Ok(())
+}
+
+/// A stage that builds one module is named after it: several follow each other.
+fn stage_title(stage: &Stage) -> String {
+    match stage.steps.as_slice() {
+        [Step::BuildPrograms(programs)] => programs.component.name.to_owned(),
+        _ => stage.title.to_owned(),
+    }
+}
+
+fn interrupted(times: &Times) -> Error {
+    Error::Interrupted { after: times.last().map(|(stage, _)| stage.clone()).unwrap_or_default() }
+}
+
+async fn one(step: &Step, stage: &str, work: &Work<'_>, materials: Option<&Materials>) -> Result<(), Error> {
+    let (stage, text) = (stage.to_owned(), step.to_string());
+    let began = Instant::now();
+    work.reporter.send(Event::StepStarted { stage: stage.clone(), step: text.clone() });
+    let result = perform(step, work, materials).await;
+    let ok = result.is_ok();
+    work.reporter.send(Event::StepFinished { stage, step: text, took: began.elapsed(), ok });
+    result
+}
+
+async fn perform(step: &Step, work: &Work<'_>, materials: Option<&Materials>) -> Result<(), Error> {
+    let materials = || materials.ok_or_else(|| Error::message("nodes are made without certificates"));
+    match step {
+        Step::ObtainBase => images::obtain_base(work).await,
+        Step::BuildBuilder => images::build_builder(work).await,
+        Step::BuildNodeBase => images::build_node_base(work).await,
+        Step::BuildPrograms(programs) => images::build_programs(work, programs).await,
+        Step::Download => images::download(work).await.map(|_| ()),
+        Step::InstallPrograms => images::install_programs(work).await,
+        Step::FillPreload => images::fill_preload(work).await,
+        Step::CreateNetwork => cluster::create_network(work).await,
+        Step::RemoveNode(node) => cluster::remove_node(work, node).await,
+        Step::CreateNode(node) => cluster::create_node(work, materials()?, node).await,
+        Step::StartNode(node) => {
+            let started = work.engine.start(&node.container).await;
+            started.map_err(|source| Error::other(format!("start {}", node.container), source))
+        }
+        Step::UnpauseNode(node) => {
+            let thawed = work.engine.unpause(&node.container).await;
+            thawed.map_err(|source| Error::other(format!("unpause {}", node.container), source))
+        }
+        Step::AwaitPhases(node) => cluster::await_phases(work, node).await,
+    }
+}
+
+/// Labels of everything that belongs to a cluster.
+pub fn cluster_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (crate::engine::label::CLUSTER.to_owned(), spec.names.context()),
+        (crate::engine::label::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ])
+}

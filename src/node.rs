@@ -1,1 +1,4 @@
-//! See `lib.rs`.
+//! A node: the files that it starts with, and the phases of kubeadm that its own units run.
+
+pub mod files;
+pub mod phases;

@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod download;
+pub mod modules;
 pub mod release;
 mod sha1;
 pub mod version_marker;

@@ -1,0 +1,375 @@
+//! Containers: what a node is to Docker, and the verbs on it.
+
+use super::error::{Doing, absent_is_fine};
+use super::{Engine, EngineError, Rights};
+use bollard::container::LogOutput;
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum,
+    Mount as DockerMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, DownloadFromContainerOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
+    UploadToContainerOptions, WaitContainerOptions,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::net::Ipv4Addr;
+use tokio_util::sync::CancellationToken;
+
+/// A volume in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The volume's name.
+    pub volume: String,
+    /// Where it appears in the container.
+    pub target: String,
+    /// Nothing in the container may change it.
+    pub read_only: bool,
+}
+
+/// A port of the node on the engine's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The address of the engine's host.
+    pub address: Ipv4Addr,
+    /// The port of the engine's host. Always fixed: Docker draws another at each start where it is left open.
+    pub port: u16,
+    /// The port in the container.
+    pub container_port: u16,
+}
+
+/// A node as the engine sees it.
+#[derive(Clone, Debug)]
+pub struct NodeContainer {
+    /// The container's name.
+    pub name: String,
+    /// Hostname, and alias on the network: the Kubernetes node name, the same in every cluster.
+    pub hostname: String,
+    /// The node image.
+    pub image: String,
+    /// Labels by which the container is found.
+    pub labels: BTreeMap<String, String>,
+    /// The cluster's network.
+    pub network: String,
+    /// The node's address for life.
+    pub address: Ipv4Addr,
+    /// Volumes.
+    pub mounts: Vec<Mount>,
+    /// The API server's port, on a master.
+    pub publish: Option<Publish>,
+    /// Environment, proxies above all.
+    pub environment: Vec<String>,
+    /// What the engine can give it.
+    pub rights: Rights,
+}
+
+impl NodeContainer {
+    /// The request that makes this container.
+    pub(super) fn body(&self) -> ContainerCreateBody {
+        let mut host = HostConfig {
+            mounts: Some(self.mounts.iter().map(docker_mount).collect()),
+            network_mode: Some(self.network.clone()),
+            port_bindings: self.publish.map(|publish| {
+                let binding = PortBinding {
+                    host_ip: Some(publish.address.to_string()),
+                    host_port: Some(publish.port.to_string()),
+                };
+                HashMap::from([(format!("{}/tcp", publish.container_port), Some(vec![binding]))])
+            }),
+            // The engine's restart and the host's bring the cluster back without the tool.
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
+            tmpfs: Some(HashMap::from([
+                ("/run".to_owned(), "exec,mode=755".to_owned()),
+                ("/tmp".to_owned(), "exec".to_owned()),
+            ])),
+            // The same paths on cgroup v1 and v2; and no "init", which would take PID 1 from systemd.
+            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+            init: Some(false),
+            ..HostConfig::default()
+        };
+        self.rights.apply(&mut host);
+        let endpoint = EndpointSettings {
+            ipam_config: Some(EndpointIpamConfig {
+                ipv4_address: Some(self.address.to_string()),
+                ..EndpointIpamConfig::default()
+            }),
+            aliases: Some(vec![self.hostname.clone()]),
+            ..EndpointSettings::default()
+        };
+        ContainerCreateBody {
+            hostname: Some(self.hostname.clone()),
+            image: Some(self.image.clone()),
+            labels: Some(self.labels.clone().into_iter().collect()),
+            env: Some(self.environment.clone()),
+            exposed_ports: self.publish.map(|publish| vec![format!("{}/tcp", publish.container_port)]),
+            host_config: Some(host),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),
+            }),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    /// A container that does nothing, with these rights: for trying them.
+    pub(super) fn throw_away(image: &str, rights: &Rights) -> ContainerCreateBody {
+        let mut host = HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() };
+        rights.apply(&mut host);
+        ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(vec!["/bin/true".to_owned()]),
+            labels: Some(HashMap::from([(super::label::JOB.to_owned(), "rights".to_owned())])),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+/// A container that does one thing and ends: a build, the filling of a volume.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The container's name: two of the same job cannot run at once.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// Program and arguments, instead of the image's own.
+    pub command: Vec<String>,
+    /// Environment as `NAME=value`.
+    pub environment: Vec<String>,
+    /// Volumes.
+    pub mounts: Vec<Mount>,
+    /// Labels by which the container is found.
+    pub labels: BTreeMap<String, String>,
+    /// What it may do; none for a plain container.
+    pub rights: Option<Rights>,
+    /// The engine host's own network, so that its registries and proxies answer as they do there.
+    pub host_network: bool,
+}
+
+impl Job {
+    fn body(&self) -> ContainerCreateBody {
+        let mut host = HostConfig {
+            mounts: Some(self.mounts.iter().map(docker_mount).collect()),
+            network_mode: self.host_network.then(|| "host".to_owned()),
+            init: Some(true),
+            ..HostConfig::default()
+        };
+        if let Some(rights) = &self.rights {
+            rights.apply(&mut host);
+        }
+        ContainerCreateBody {
+            image: Some(self.image.clone()),
+            entrypoint: Some(self.command.clone()),
+            cmd: Some(Vec::new()),
+            env: Some(self.environment.clone()),
+            labels: Some(self.labels.clone().into_iter().collect()),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+fn docker_mount(mount: &Mount) -> DockerMount {
+    DockerMount {
+        target: Some(mount.target.clone()),
+        source: Some(mount.volume.clone()),
+        typ: Some(MountType::VOLUME),
+        read_only: Some(mount.read_only),
+        // Docker would copy what the image has at that path into a new volume.
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..DockerMount::default()
+    }
+}
+
+impl Engine {
+    pub(super) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<(), EngineError> {
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+        self.docker
+            .create_container(Some(options), body)
+            .await
+            .doing(|| format!("create container {name}"))?;
+        Ok(())
+    }
+
+    /// Creates a node's container. It does not run yet.
+    pub async fn create_node(&self, node: &NodeContainer) -> Result<(), EngineError> {
+        self.create(&node.name, node.body()).await
+    }
+
+    /// Starts a container; one that runs already is fine.
+    pub async fn start(&self, name: &str) -> Result<(), EngineError> {
+        self.docker
+            .start_container(name, None::<StartContainerOptions>)
+            .await
+            .doing(|| format!("start container {name}"))
+    }
+
+    /// Thaws a paused container.
+    pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
+        self.docker.unpause_container(name).await.doing(|| format!("unpause container {name}"))
+    }
+
+    /// Removes a container, running or not, with its anonymous volumes; one that is not there is fine.
+    pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        let removed = self.docker.remove_container(name, Some(options)).await;
+        absent_is_fine(removed.doing(|| format!("remove container {name}")))
+    }
+
+    /// Unpacks a tar archive below `/` of a container that need not run.
+    ///
+    /// Only before the first start: what lies under a tmpfs or a mount made inside would be missed in silence.
+    pub async fn upload(&self, name: &str, archive: Vec<u8>) -> Result<(), EngineError> {
+        let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+        self.patient()
+            .upload_to_container(name, Some(options), bollard::body_full(archive.into()))
+            .await
+            .doing(|| format!("write files into container {name}"))
+    }
+
+    /// Unpacks a tar archive that comes as a stream below `/` of a container.
+    pub async fn upload_stream(
+        &self,
+        name: &str,
+        archive: impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+        self.patient()
+            .upload_to_container(name, Some(options), bollard::body_try_stream(archive))
+            .await
+            .doing(|| format!("write files into container {name}"))
+    }
+
+    /// One file of a container that need not run; none where it does not exist.
+    pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        let action = || format!("read {path} of container {name}");
+        let options = DownloadFromContainerOptions { path: path.to_owned() };
+        let archive: Result<Vec<Bytes>, _> =
+            self.docker.download_from_container(name, Some(options)).try_collect().await;
+        let archive = match archive.doing(action) {
+            Err(error) if error.status() == Some(404) => return Ok(None),
+            other => other?.concat(),
+        };
+        let unreadable = |source: std::io::Error| EngineError::Call { action: action(), source: source.into() };
+        let mut archive = tar::Archive::new(archive.as_slice());
+        let Some(entry) = archive.entries().map_err(unreadable)?.next() else {
+            return Ok(None);
+        };
+        let mut content = Vec::new();
+        entry.map_err(unreadable)?.read_to_end(&mut content).map_err(unreadable)?;
+        Ok(Some(content))
+    }
+
+    /// Makes a job's container. One of that name that is there already is replaced: a run that is over left it.
+    pub async fn create_job(&self, job: &Job) -> Result<(), EngineError> {
+        self.remove_container(&job.name).await?;
+        self.create(&job.name, job.body()).await
+    }
+
+    /// Makes a job's container, with files, and runs it to its end.
+    pub async fn run_job(
+        &self,
+        job: &Job,
+        upload: Option<Vec<u8>>,
+        cancel: &CancellationToken,
+        line: impl FnMut(&str) + Send,
+    ) -> Result<(), EngineError> {
+        self.create_job(job).await?;
+        if let Some(archive) = upload {
+            self.upload(&job.name, archive).await?;
+        }
+        self.follow_job(job, cancel, line).await
+    }
+
+    /// Runs a job that was made to its end and hands on each line that it prints. The container stays, with its exit
+    /// status.
+    pub async fn follow_job(
+        &self,
+        job: &Job,
+        cancel: &CancellationToken,
+        mut line: impl FnMut(&str) + Send,
+    ) -> Result<(), EngineError> {
+        let name = &job.name;
+        let action = || format!("run `{}` in container {name}", job.command.join(" "));
+        self.start(name).await?;
+        let options =
+            LogsOptions { follow: true, stdout: true, stderr: true, tail: "all".to_owned(), ..LogsOptions::default() };
+        let mut logs = self.docker.logs(name, Some(options));
+        let mut lines = Lines::default();
+        loop {
+            let part = tokio::select! {
+                part = logs.next() => part,
+                () = cancel.cancelled() => {
+                    self.remove_container(name).await?;
+                    return Err(EngineError::Interrupted { action: action() });
+                }
+            };
+            match part {
+                Some(part) => lines.take(&part.doing(action)?, &mut line),
+                None => break,
+            }
+        }
+        let status = self.exit_status(name).await?;
+        if status == 0 {
+            return Ok(());
+        }
+        Err(EngineError::Failed { action: action(), status, output: lines.last })
+    }
+
+    async fn exit_status(&self, name: &str) -> Result<i64, EngineError> {
+        let mut waiting = self.docker.wait_container(name, None::<WaitContainerOptions>);
+        match waiting.next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(source)) => Err(source).doing(|| format!("wait for container {name}")),
+            None => Ok(-1),
+        }
+    }
+
+    /// The last lines that a container has printed.
+    pub async fn log_tail(&self, name: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+        let options =
+            LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
+        let parts: Vec<LogOutput> = self
+            .docker
+            .logs(name, Some(options))
+            .try_collect()
+            .await
+            .doing(|| format!("read the output of container {name}"))?;
+        let mut collected = Vec::new();
+        let mut lines = Lines::default();
+        for part in &parts {
+            lines.take(part, &mut |line: &str| collected.push(line.to_owned()));
+        }
+        Ok(collected)
+    }
+}
+
+/// Output cut into lines, with the last of them kept for the message of a failure.
+#[derive(Default)]
+struct Lines {
+    pending: String,
+    last: Vec<String>,
+}
+
+impl Lines {
+    const KEPT: usize = 20;
+
+    fn take(&mut self, part: &LogOutput, line: &mut impl FnMut(&str)) {
+        self.pending.push_str(&String::from_utf8_lossy(part.as_ref()));
+        while let Some(end) = self.pending.find('\n') {
+            let text = self.pending[..end].trim_end_matches('\r').to_owned();
+            self.pending.drain(..=end);
+            line(&text);
+            if self.last.len() == Self::KEPT {
+                self.last.remove(0);
+            }
+            self.last.push(text);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can go wrong with the engine: one variant for not reaching it, one for every call.
+
+use bollard::errors::Error as BollardError;
+
+/// A call to the engine that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nothing answers there, or it may not be asked.
+    #[error("cannot reach the Docker engine at {host}")]
+    Unreachable {
+        /// The address as `DOCKER_HOST` writes it.
+        host: String,
+        /// Why.
+        #[source]
+        source: BollardError,
+    },
+    /// The engine lacks what the nodes need.
+    #[error("Docker {version} is too old: it speaks API {api}, and {oldest} is the oldest that works")]
+    TooOld {
+        /// Docker's version.
+        version: String,
+        /// Its API's version.
+        api: String,
+        /// The oldest API that works.
+        oldest: String,
+    },
+    /// A call was refused.
+    #[error("cannot {action}")]
+    Call {
+        /// What was being done, to which object: `create network k8s-...`.
+        action: String,
+        /// The engine's answer.
+        #[source]
+        source: BollardError,
+    },
+    /// A container that had one thing to do has failed at it.
+    #[error("cannot {action}: exit status {status}\n{}", .output.join("\n"))]
+    Failed {
+        /// What was being done.
+        action: String,
+        /// The exit status of the container or command.
+        status: i64,
+        /// The end of its output.
+        output: Vec<String>,
+    },
+    /// The wish to stop came first.
+    #[error("interrupted while trying to {action}")]
+    Interrupted {
+        /// What was being done.
+        action: String,
+    },
+}
+
+impl EngineError {
+    /// The engine's HTTP status, where it answered at all.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Call { source: BollardError::DockerResponseServerError { status_code, .. }, .. } => Some(*status_code),
+            _ => None,
+        }
+    }
+
+    /// What the engine wrote, where it answered.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Call { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Says what was being done when a call fails.
+pub(super) trait Doing<T> {
+    fn doing(self, action: impl FnOnce() -> String) -> Result<T, EngineError>;
+}
+
+impl<T> Doing<T> for Result<T, BollardError> {
+    fn doing(self, action: impl FnOnce() -> String) -> Result<T, EngineError> {
+        self.map_err(|source| EngineError::Call { action: action(), source })
+    }
+}
+
+/// Treats "there is no such object" as done: for verbs that take things away.
+pub(super) fn absent_is_fine(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(error) if error.status() == Some(404) => Ok(()),
+        other => other,
+    }
+}

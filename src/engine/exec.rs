@@ -1,0 +1,152 @@
+//! Commands in a running container.
+
+use super::error::Doing;
+use super::{Engine, EngineError};
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
+
+/// How a command in a container ended, with all that it wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Executed {
+    /// Exit status.
+    pub status: i64,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Executed {
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// The last lines of both outputs.
+    pub fn tail(&self, lines: usize) -> Vec<String> {
+        let both = format!("{}\n{}", self.text(), String::from_utf8_lossy(&self.stderr));
+        let all: Vec<&str> = both.lines().filter(|line| !line.trim().is_empty()).collect();
+        all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+    }
+}
+
+/// What an interactive command is given of the caller's terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// Standard input and output are a terminal, and the command gets one too.
+    pub tty: bool,
+    /// Standard input is passed on.
+    pub stdin: bool,
+}
+
+impl Engine {
+    /// Runs a command in a container to its end and keeps what it wrote.
+    pub async fn exec(&self, container: &str, command: &[&str]) -> Result<Executed, EngineError> {
+        let mut executed = Executed::default();
+        executed.status = self
+            .exec_streaming(container, command, |output| match output {
+                LogOutput::StdErr { message } => executed.stderr.extend_from_slice(&message),
+                LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                    executed.stdout.extend_from_slice(&message);
+                }
+                LogOutput::StdIn { .. } => {}
+            })
+            .await?;
+        Ok(executed)
+    }
+
+    /// Runs a command in a container and hands on each line of its output as it comes; gives its exit status.
+    pub async fn exec_lines(
+        &self,
+        container: &str,
+        command: &[&str],
+        mut line: impl FnMut(&str) + Send,
+    ) -> Result<i64, EngineError> {
+        let mut pending = String::new();
+        let status = self
+            .exec_streaming(container, command, |output| {
+                pending.push_str(&String::from_utf8_lossy(&output.into_bytes()));
+                while let Some(end) = pending.find('\n') {
+                    line(pending[..end].trim_end_matches('\r'));
+                    pending.drain(..=end);
+                }
+            })
+            .await?;
+        if !pending.is_empty() {
+            line(&pending);
+        }
+        Ok(status)
+    }
+
+    async fn exec_streaming(
+        &self,
+        container: &str,
+        command: &[&str],
+        mut take: impl FnMut(LogOutput) + Send,
+    ) -> Result<i64, EngineError> {
+        let action = || format!("run `{}` in {container}", command.join(" "));
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(container, options).await.doing(action)?;
+        let started = self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.doing(action)?;
+        if let StartExecResults::Attached { mut output, .. } = started {
+            while let Some(part) = output.next().await {
+                take(part.doing(action)?);
+            }
+        }
+        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
+        Ok(inspected.exit_code.unwrap_or(-1))
+    }
+
+    /// Runs a command in a container on the caller's own input and output; gives its exit status.
+    pub async fn exec_interactive(
+        &self,
+        container: &str,
+        command: &[String],
+        environment: &[String],
+        terminal: Terminal,
+    ) -> Result<i64, EngineError> {
+        let action = || format!("run `{}` in {container}", command.join(" "));
+        let options = CreateExecOptions {
+            attach_stdin: Some(terminal.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(terminal.tty),
+            env: Some(environment.to_vec()),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(container, options).await.doing(action)?;
+        let start = StartExecOptions { tty: terminal.tty, ..StartExecOptions::default() };
+        let started = self.docker.start_exec(&exec.id, Some(start)).await.doing(action)?;
+        if let StartExecResults::Attached { mut output, mut input } = started {
+            let feeding = tokio::spawn(async move {
+                if terminal.stdin {
+                    // The other end going away is the command's end, and told by its exit status.
+                    let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut input).await;
+                }
+                let _ = input.shutdown().await;
+            });
+            let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
+            while let Some(part) = output.next().await {
+                // A reader that has gone (`| head`) ends the output, not the command.
+                let _ = match part.doing(action)? {
+                    LogOutput::StdErr { message } => stderr.write_all(&message).await,
+                    other => {
+                        let written = stdout.write_all(&other.into_bytes()).await;
+                        stdout.flush().await.and(written)
+                    }
+                };
+            }
+            feeding.abort();
+        }
+        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
+        Ok(inspected.exit_code.unwrap_or(-1))
+    }
+}

@@ -1,0 +1,22 @@
+//! The labels by which everything of ours is found again: there is no other state.
+
+/// The cluster's name, on its containers, volumes and network.
+pub const CLUSTER: &str = "local-cluster.cluster";
+/// `master` or `worker`.
+pub const ROLE: &str = "local-cluster.role";
+/// The Kubernetes node name.
+pub const NODE: &str = "local-cluster.node";
+/// On the network: the settings that a running cluster cannot change, as JSON.
+pub const SETTINGS: &str = "local-cluster.settings";
+/// The version of this program that made it.
+pub const VERSION: &str = "local-cluster.version";
+/// On preload volumes and the jobs that fill them: the version of Kubernetes.
+pub const PRELOAD: &str = "local-cluster.preload";
+/// On nodes: the preload volume that they mount.
+pub const PRELOAD_USED: &str = "local-cluster.preload-used";
+/// On a container that does one thing and ends: which.
+pub const JOB: &str = "local-cluster.job";
+/// On the volume of build caches.
+pub const CACHE: &str = "local-cluster.cache";
+/// On node images: the rights that the engine gives, found out when the image was made.
+pub const RIGHTS: &str = "local-cluster.rights";

@@ -1,0 +1,136 @@
+//! The cluster's steps.
+
+use super::{Materials, Work, cluster_labels};
+use crate::cluster::{API_SERVER_PORT, NodeSpec, Role};
+use crate::engine::{EngineError, Mount, NodeContainer, Publish, label};
+use crate::error::Error;
+use crate::image::context::archive;
+use crate::kubernetes::HostFacts;
+use crate::node::{files, phases};
+use crate::pki::{self, KubeletRequest, PkiFile};
+use crate::report::Event;
+use std::net::IpAddr;
+use std::time::Instant;
+
+pub(super) async fn create_network(work: &Work<'_>) -> Result<(), Error> {
+    let network = &work.spec.network;
+    let mut labels = cluster_labels(work.spec);
+    let settings = serde_json::to_string(&work.spec.fingerprint()).expect("a map of texts is JSON");
+    labels.insert(label::SETTINGS.to_owned(), settings);
+    work.engine
+        .create_network(&network.name, network.subnet, network.gateway, network.ip_range, &labels)
+        .await
+        .map_err(|source| Error::other(format!("make the network of cluster {}", work.spec.names.context()), source))
+}
+
+pub(super) async fn remove_node(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
+    let refused = |source| Error::other(format!("remove node {}", node.container), source);
+    work.engine.remove_container(&node.container).await.map_err(refused)?;
+    work.engine.remove_volume(&node.volume).await.map_err(refused)
+}
+
+pub(super) async fn create_node(work: &Work<'_>, materials: &Materials, node: &NodeSpec) -> Result<(), Error> {
+    let doing = || format!("create node {}", node.container);
+    let refused = |source| Error::other(doing(), source);
+    let pki = match node.role {
+        Role::Master => materials.master.clone(),
+        Role::Worker => worker_pki(work, materials, node)?,
+    };
+    let host = HostFacts { cgroup_v1: work.facts.cgroup_v1 };
+    let files = files::files(work.spec, node, host, &pki, work.proxies);
+    let upload = archive(&files);
+    work.engine.create_volume(&node.volume, &cluster_labels(work.spec)).await.map_err(refused)?;
+    for port in ports(work, node) {
+        let container = container(work, materials, node, port);
+        work.engine.create_node(&container).await.map_err(refused)?;
+        work.engine.upload(&node.container, upload.clone()).await.map_err(refused)?;
+        match work.engine.start(&node.container).await {
+            Ok(()) => return Ok(()),
+            // A taken port shows only now, and a container keeps the port that it was made with.
+            Err(error) if port_is_taken(&error) && work.spec.api_server_port.is_none() => {
+                work.engine.remove_container(&node.container).await.map_err(refused)?;
+            }
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    Err(Error::with_hint(
+        format!("cannot {}: no port is free for the API server on {}", doing(), work.spec.api_server_address),
+        "name a free one with `--apiserver-port`",
+    ))
+}
+
+fn worker_pki(work: &Work<'_>, materials: &Materials, node: &NodeSpec) -> Result<Vec<PkiFile>, Error> {
+    let doing = || format!("issue the certificates of node {}", node.name);
+    let authority = materials.authority.as_ref().ok_or_else(|| Error::message("there is no authority"))?;
+    let request = KubeletRequest {
+        node_name: &node.name,
+        addresses: &[IpAddr::V4(node.address)],
+        server: &files::server(work.spec),
+        cluster_name: &work.spec.names.context(),
+    };
+    let mut files = pki::issue_kubelet(authority, &request).map_err(|source| Error::other(doing(), source))?;
+    files.push(PkiFile {
+        path: "/etc/kubernetes/pki/ca.crt".to_owned(),
+        mode: 0o644,
+        text: authority.cert_pem().to_owned(),
+    });
+    Ok(files)
+}
+
+/// The ports to try on the engine's host: none for a worker, the one that was asked for, or 6443 + N and some others.
+fn ports(work: &Work<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
+    if node.role == Role::Worker {
+        return vec![None];
+    }
+    let first = work.spec.preferred_port();
+    if work.spec.api_server_port.is_some() {
+        return vec![Some(first)];
+    }
+    (0..5).map(|round| Some(first + 10_000 * round)).collect()
+}
+
+fn port_is_taken(error: &EngineError) -> bool {
+    let text = error.message();
+    ["port is already allocated", "address already in use", "Ports are not available"]
+        .iter()
+        .any(|part| text.contains(part))
+}
+
+fn container(work: &Work<'_>, materials: &Materials, node: &NodeSpec, port: Option<u16>) -> NodeContainer {
+    let mut labels = cluster_labels(work.spec);
+    labels.insert(label::ROLE.to_owned(), node.role.to_string());
+    labels.insert(label::NODE.to_owned(), node.name.clone());
+    labels.insert(label::PRELOAD_USED.to_owned(), work.images.preload.clone());
+    NodeContainer {
+        name: node.container.clone(),
+        hostname: node.name.clone(),
+        image: work.images.node.clone(),
+        labels,
+        network: work.spec.network.name.clone(),
+        address: node.address,
+        mounts: vec![
+            Mount { volume: node.volume.clone(), target: "/data".to_owned(), read_only: false },
+            Mount { volume: work.images.preload.clone(), target: "/preload".to_owned(), read_only: true },
+        ],
+        publish: port.map(|port| Publish {
+            address: work.spec.api_server_address,
+            port,
+            container_port: API_SERVER_PORT,
+        }),
+        environment: Vec::new(),
+        rights: materials.rights.clone(),
+    }
+}
+
+pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
+    let began = Instant::now();
+    phases::wait(work.engine, &node.container, node.role, work.cancel, |phase| {
+        work.reporter.send(Event::StepFinished {
+            stage: "kubeadm".to_owned(),
+            step: format!("{}: {phase}", node.name),
+            took: began.elapsed(),
+            ok: true,
+        });
+    })
+    .await
+}

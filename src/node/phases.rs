@@ -1,0 +1,143 @@
+//! The phases of kubeadm in a node. Each is a unit of the node's systemd that leaves a marker when it is complete, so a
+//! phase goes on when the tool is killed, and the next run looks at what is there instead of starting a second one.
+
+use crate::cluster::Role;
+use crate::engine::{Engine, EngineError};
+use crate::error::Error;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+const MASTER: [&str; 10] = [
+    "control-plane",
+    "api-server",
+    "cluster-admins",
+    "upload-config-kubeadm",
+    "upload-config-kubelet",
+    "bootstrap-token",
+    "mark-control-plane",
+    "kubelet-finalize",
+    "kube-proxy",
+    "coredns",
+];
+const WORKER: [&str; 1] = ["join"];
+
+const SCRIPT: &str = "/usr/local/lib/local-cluster/phases";
+
+/// The phases of a node.
+pub fn of(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Master => &MASTER,
+        Role::Worker => &WORKER,
+    }
+}
+
+/// How far a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phases {
+    /// All are complete.
+    Done,
+    /// Its units are at work, or will be.
+    Running,
+    /// One has failed for good.
+    Failed,
+}
+
+/// What the phases' script has said. PURE.
+fn read(role: Role, output: &str) -> Phases {
+    let done: BTreeSet<&str> = output.lines().filter_map(|line| line.strip_prefix("done ")).collect();
+    if of(role).iter().all(|phase| done.contains(phase)) {
+        Phases::Done
+    } else if output.lines().any(|line| line.starts_with("failed ")) {
+        Phases::Failed
+    } else {
+        Phases::Running
+    }
+}
+
+/// Looks at the phases of a running node.
+pub async fn observe(engine: &Engine, container: &str, role: Role) -> Result<Phases, EngineError> {
+    let mut command = vec![SCRIPT, "now"];
+    command.extend(of(role));
+    let executed = engine.exec(container, &command).await?;
+    Ok(read(role, &executed.text()))
+}
+
+/// Waits until all phases of a node are complete; `done` is told of each.
+pub async fn wait(
+    engine: &Engine,
+    container: &str,
+    role: Role,
+    cancel: &CancellationToken,
+    mut done: impl FnMut(&str) + Send,
+) -> Result<(), Error> {
+    let mut command = vec![SCRIPT, "watch"];
+    command.extend(of(role));
+    let mut failed = None;
+    let watching = engine.exec_lines(container, &command, |line| {
+        if let Some(phase) = line.strip_prefix("done ") {
+            done(phase);
+        } else if let Some((phase, unit)) = line.strip_prefix("failed ").and_then(|rest| rest.split_once(' ')) {
+            failed = Some((phase.to_owned(), unit.to_owned()));
+        }
+    });
+    let status = tokio::select! {
+        status = watching => status.map_err(|source| Error::other(format!("watch the phases of {container}"), source))?,
+        () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
+    };
+    match failed {
+        None if status == 0 => Ok(()),
+        None => Err(Error::with_hint(
+            format!("node {container} stopped before its phases were complete"),
+            "look at `docker logs`, or run `local-cluster down` and then `local-cluster up`",
+        )),
+        Some((phase, unit)) => Err(explain(engine, container, &phase, &unit).await),
+    }
+}
+
+/// A failed phase with the end of its unit's journal.
+async fn explain(engine: &Engine, container: &str, phase: &str, unit: &str) -> Error {
+    let journal = |unit: &str, lines: &'static str| {
+        let unit = unit.to_owned();
+        async move {
+            let command = ["journalctl", "--no-pager", "-o", "cat", "-n", lines, "-u", &unit];
+            engine.exec(container, &command).await.map(|executed| executed.tail(40)).unwrap_or_default()
+        }
+    };
+    let (output_tail, journal_tail) = tokio::join!(journal(unit, "30"), journal("kubelet.service", "10"));
+    Error::Command {
+        node: container.to_owned(),
+        command: format!("/usr/local/lib/local-cluster/phase {phase}"),
+        status: 1,
+        output_tail,
+        unit: Some("kubelet.service".to_owned()),
+        journal_tail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_done_when_every_phase_is() {
+        let all: String = MASTER.iter().map(|phase| format!("done {phase}\n")).collect();
+        assert_eq!(read(Role::Master, &all), Phases::Done);
+        assert_eq!(read(Role::Master, "done control-plane\n"), Phases::Running);
+        assert_eq!(read(Role::Worker, "failed join local-cluster-phase@join.service\n"), Phases::Failed);
+        assert_eq!(read(Role::Worker, ""), Phases::Running);
+    }
+
+    #[test]
+    fn the_targets_want_the_phases_that_are_waited_for() {
+        for (role, target) in [
+            (Role::Master, include_str!("../../images/node/files/etc/systemd/system/local-cluster-master.target")),
+            (Role::Worker, include_str!("../../images/node/files/etc/systemd/system/local-cluster-worker.target")),
+        ] {
+            let wanted: BTreeSet<&str> = target
+                .split_whitespace()
+                .filter_map(|word| word.split_once('@')?.1.strip_suffix(".service"))
+                .collect();
+            assert_eq!(wanted, of(role).iter().copied().collect());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Conditions on Kubernetes objects. PURE. What is missing is told in words.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use std::collections::BTreeMap;
+
+/// Fulfilled, or what is missing.
+pub(super) type Verdict = Result<(), String>;
+
+/// Every one of these nodes is there and Ready.
+pub(super) fn nodes(wanted: &[String], found: &BTreeMap<String, Node>) -> Verdict {
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter_map(|name| match found.get(name) {
+            None => Some(format!("node {name} has not registered")),
+            Some(node) if is_ready(node) => None,
+            Some(node) => Some(format!("node {name} is not Ready: {}", reason(node))),
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
+}
+
+/// Whether a node says that it is Ready.
+pub fn is_ready(node: &Node) -> bool {
+    ready_condition(node).is_some_and(|(status, _)| status == "True")
+}
+
+fn reason(node: &Node) -> String {
+    ready_condition(node).map_or_else(|| "it has not said anything yet".to_owned(), |(_, message)| message)
+}
+
+fn ready_condition(node: &Node) -> Option<(String, String)> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    Some((ready.status.clone(), ready.message.clone().unwrap_or_default()))
+}
+
+/// kube-proxy is ready on that many nodes.
+pub(super) fn kube_proxy(wanted: usize, found: &BTreeMap<String, DaemonSet>) -> Verdict {
+    let Some(status) = found.get("kube-proxy").and_then(|set| set.status.as_ref()) else {
+        return Err("there is no kube-proxy".to_owned());
+    };
+    if usize::try_from(status.number_ready).is_ok_and(|ready| ready >= wanted) {
+        return Ok(());
+    }
+    Err(format!("kube-proxy is ready on {} of {wanted} nodes", status.number_ready))
+}
+
+/// CoreDNS has all the replicas that it should have, of its newest template.
+pub(super) fn coredns(found: &BTreeMap<String, Deployment>) -> Verdict {
+    let Some(deployment) = found.get("coredns") else {
+        return Err("there is no CoreDNS".to_owned());
+    };
+    let wanted = deployment.spec.replicas.unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let observed = status.observed_generation >= deployment.metadata.generation;
+    let available = status.available_replicas.unwrap_or(0);
+    if wanted > 0 && observed && available >= wanted && status.updated_replicas.unwrap_or(0) >= wanted {
+        return Ok(());
+    }
+    Err(format!("CoreDNS has {available} of {wanted} replicas available"))
+}
+
+/// What a pod that is not well says of itself.
+pub(super) fn trouble(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    let containers = status.container_statuses.iter().flatten();
+    let waiting = containers.filter(|container| !container.ready).find_map(|container| {
+        let state = container.state.as_ref()?;
+        if let Some(waiting) = &state.waiting {
+            let message = waiting.message.as_deref().unwrap_or_default();
+            return Some(format!("{} {message}", waiting.reason.as_deref().unwrap_or("waiting")));
+        }
+        Some("it runs and is not ready".to_owned())
+    });
+    let phase = status.phase.as_deref().unwrap_or("?");
+    match waiting {
+        Some(words) => Some(format!("pod {name}: {}", words.trim())),
+        None if phase == "Pending" => Some(format!("pod {name}: Pending")),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node(name: &str, ready: &str) -> (String, Node) {
+        let node = json!({ "metadata": { "name": name },
+            "status": { "conditions": [{ "type": "Ready", "status": ready, "message": "cni plugin not initialized" }] } });
+        (name.to_owned(), serde_json::from_value(node).unwrap())
+    }
+
+    #[test]
+    fn all_nodes_must_be_there_and_ready() {
+        let wanted = ["a".to_owned(), "b".to_owned()];
+        let found = BTreeMap::from([node("a", "True"), node("b", "False")]);
+        assert_eq!(nodes(&wanted, &found), Err("node b is not Ready: cni plugin not initialized".to_owned()));
+        assert_eq!(nodes(&wanted, &BTreeMap::from([node("a", "True"), node("b", "True")])), Ok(()));
+        assert!(nodes(&wanted, &BTreeMap::from([node("a", "True")])).unwrap_err().contains("b has not registered"));
+    }
+
+    #[test]
+    fn coredns_needs_all_its_replicas() {
+        let with = |available: i32, wanted: i32| {
+            let deployment = json!({ "metadata": { "name": "coredns", "generation": 1 }, "spec": { "replicas": wanted, "selector": {},
+                "template": {} }, "status": { "observedGeneration": 1, "availableReplicas": available, "updatedReplicas": available } });
+            BTreeMap::from([("coredns".to_owned(), serde_json::from_value(deployment).unwrap())])
+        };
+        assert_eq!(coredns(&with(2, 2)), Ok(()));
+        assert!(coredns(&with(1, 2)).is_err());
+        assert!(coredns(&with(0, 0)).is_err(), "scaled to nothing is not available");
+        assert!(coredns(&BTreeMap::new()).is_err());
+    }
+}

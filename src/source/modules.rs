@@ -1,0 +1,205 @@
+//! Programs that are built from released Go modules. PURE: which modules, at which versions, with which flags.
+//!
+//! Each component is a main module of ours below `config/modules/`, with sums: `go install pkg@version` refuses modules
+//! with replacements, and Kubernetes needs its staging modules replaced by their released versions.
+
+use crate::cluster::KubernetesVersion;
+use crate::image::context::{File, archive};
+use crate::image::digest;
+
+type Embedded = (&'static str, &'static [u8]);
+
+macro_rules! module {
+    ($folder:literal: $($name:literal),+) => {
+        &[$(($name, include_bytes!(concat!("../../config/modules/", $folder, "/", $name)).as_slice())),+]
+    };
+}
+
+const ETCD_3_6_8: &[Embedded] = module!("etcd-3.6.8": "go.mod", "go.sum", "tools.go");
+const COREDNS_1_14_2: &[Embedded] = module!("coredns-1.14.2": "go.mod", "go.sum", "main.go");
+const CONTAINERD_2_4_2: &[Embedded] = module!("containerd-2.4.2": "go.mod", "go.sum", "tools.go");
+const RUNC_1_5_2: &[Embedded] = module!("runc-1.5.2": "go.mod", "go.sum", "tools.go");
+const KUBERNETES_1_36_3: &[Embedded] = module!("kubernetes-1.36.3": "go.mod", "go.sum", "tools.go");
+
+/// A version of Kubernetes that is proven to build from its modules, with what kubeadm of that version asks for.
+struct Proven {
+    version: KubernetesVersion,
+    kubernetes: &'static [Embedded],
+    etcd: (&'static str, &'static [Embedded]),
+    coredns: (&'static str, &'static [Embedded]),
+    pause: &'static str,
+}
+
+const PROVEN: [Proven; 1] = [Proven {
+    version: KubernetesVersion::new(1, 36, 3),
+    kubernetes: KUBERNETES_1_36_3,
+    etcd: ("3.6.8", ETCD_3_6_8),
+    coredns: ("1.14.2", COREDNS_1_14_2),
+    pause: "3.10.2",
+}];
+
+/// The versions of Kubernetes that build from modules.
+pub fn proven_versions() -> impl Iterator<Item = KubernetesVersion> {
+    PROVEN.iter().map(|proven| proven.version)
+}
+
+/// One main module and the programs that are built from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// `kubernetes`, `etcd`...
+    pub name: &'static str,
+    /// Its version.
+    pub version: String,
+    /// The files of the main module.
+    files: &'static [Embedded],
+    /// Go packages; `package=name` where Go would call the program otherwise.
+    pub packages: Vec<&'static str>,
+    /// Linker flags: the version that the program reports.
+    pub linker_flags: String,
+    /// Environment of the build, as `NAME=value`.
+    pub environment: Vec<String>,
+    /// The programs go into container images and not into the node image.
+    pub for_images: bool,
+    /// The container runtime: needed wherever Kubernetes itself comes from.
+    pub runtime: bool,
+}
+
+impl Component {
+    /// The name of the folder in which the programs appear: a digest over all that goes into them.
+    pub fn folder(&self) -> String {
+        let key = digest(&[
+            &self.archive(),
+            self.packages.join(" ").as_bytes(),
+            self.linker_flags.as_bytes(),
+            self.environment.join(" ").as_bytes(),
+        ]);
+        format!("{}-{}-{key}", self.name, self.version)
+    }
+
+    /// The main module as an archive that unpacks to `/module`.
+    pub fn archive(&self) -> Vec<u8> {
+        let files: Vec<File<'_>> =
+            self.files.iter().map(|&(name, data)| File::new(format!("module/{name}"), 0o644, data)).collect();
+        archive(&files)
+    }
+
+    /// The command that builds it in the builder.
+    pub fn command(&self) -> Vec<String> {
+        let mut command =
+            vec!["/usr/local/bin/build-programs".to_owned(), self.folder(), self.linker_flags.clone()];
+        command.extend(self.packages.iter().map(|package| (*package).to_owned()));
+        command
+    }
+}
+
+/// All components of a version. Where the version is not proven, those that do not depend on it.
+pub fn components(version: KubernetesVersion) -> Vec<Component> {
+    let mut components = runtime();
+    if let Some(proven) = PROVEN.iter().find(|proven| proven.version == version) {
+        components.push(kubernetes(proven));
+        components.push(Component {
+            name: "etcd",
+            version: proven.etcd.0.to_owned(),
+            files: proven.etcd.1,
+            packages: vec!["go.etcd.io/etcd/server/v3=etcd", "go.etcd.io/etcd/etcdctl/v3"],
+            linker_flags: String::new(),
+            environment: vec!["CGO_ENABLED=0".to_owned()],
+            for_images: true,
+            runtime: false,
+        });
+        components.push(Component {
+            name: "coredns",
+            version: proven.coredns.0.to_owned(),
+            files: proven.coredns.1,
+            packages: vec!["localcluster.invalid/coredns"],
+            linker_flags: String::new(),
+            environment: vec!["CGO_ENABLED=0".to_owned()],
+            for_images: true,
+            runtime: false,
+        });
+    }
+    components
+}
+
+/// containerd and runc: Debian's are too old for kubelet 1.36 (containerd 2) and for pods with user namespaces (runc 1.2).
+fn runtime() -> Vec<Component> {
+    vec![
+        Component {
+            name: "containerd",
+            version: "2.4.2".to_owned(),
+            files: CONTAINERD_2_4_2,
+            packages: vec![
+                "github.com/containerd/containerd/v2/cmd/containerd",
+                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+                "github.com/containerd/containerd/v2/cmd/ctr",
+            ],
+            linker_flags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2".to_owned(),
+            environment: vec!["CGO_ENABLED=0".to_owned()],
+            for_images: false,
+            runtime: true,
+        },
+        Component {
+            name: "runc",
+            version: "1.5.2".to_owned(),
+            files: RUNC_1_5_2,
+            packages: vec!["github.com/opencontainers/runc"],
+            linker_flags: "-extldflags -static -X main.version=1.5.2".to_owned(),
+            environment: vec!["CGO_ENABLED=1".to_owned(), "TAGS=seccomp netgo osusergo".to_owned()],
+            for_images: false,
+            runtime: true,
+        },
+    ]
+}
+
+fn kubernetes(proven: &Proven) -> Component {
+    let KubernetesVersion { major, minor, .. } = proven.version;
+    let version = proven.version.to_string();
+    let linker_flags = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"]
+        .iter()
+        .map(|package| {
+            format!(
+                "-X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor} \
+                 -X {package}.gitTreeState=clean -X {package}.gitCommit=v{version}"
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(" ");
+    Component {
+        name: "kubernetes",
+        version,
+        files: proven.kubernetes,
+        packages: vec![
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-proxy",
+            "k8s.io/kubernetes/cmd/kube-scheduler",
+            "k8s.io/kubernetes/cmd/kubeadm",
+            "k8s.io/kubernetes/cmd/kubectl",
+            "k8s.io/kubernetes/cmd/kubelet",
+            "k8s.io/kubernetes/test/images/agnhost",
+        ],
+        linker_flags,
+        environment: vec!["CGO_ENABLED=0".to_owned(), format!("PAUSE_VERSION={}", proven.pause)],
+        for_images: false,
+        runtime: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_requires_the_version_that_its_component_says() {
+        for component in components(KubernetesVersion::new(1, 36, 3)) {
+            let go_mod = component.files.iter().find(|(name, _)| *name == "go.mod").unwrap().1;
+            let go_mod = String::from_utf8_lossy(go_mod);
+            assert!(go_mod.contains(&format!(" v{}", component.version)), "{}: {go_mod}", component.name);
+        }
+    }
+
+    #[test]
+    fn an_unproven_version_has_only_the_runtime() {
+        assert!(components(KubernetesVersion::new(1, 21, 0)).iter().all(|component| component.runtime));
+    }
+}
