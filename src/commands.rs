@@ -1,1 +1,94 @@
-//! See `lib.rs`.
+//! One file a subcommand: settings, then what is wanted, then acts, then prints.
+
+pub mod config;
+mod down;
+mod image;
+mod inspect;
+mod session;
+mod up;
+
+use crate::cli::{self, Cli, Command};
+use crate::error::{Error, exit_code, render};
+use crate::report::{Event, Reporter, print_data};
+use clap::CommandFactory;
+use session::Session;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// Runs the program with these arguments; gives its exit code.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::read(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A terminal that has gone away cannot be told anything.
+            let _ = error.print();
+            return if error.use_stderr() { exit_code::USAGE } else { exit_code::OK };
+        }
+    };
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let session = match Session::begin(&cli, environment) {
+        Ok(session) => session,
+        Err(error) => return fail(&Reporter::new(cli.global.output.into(), 1, false, None), &error),
+    };
+    match act(&cli, &session).await {
+        Ok(code) => {
+            session.reporter.close();
+            code
+        }
+        Err(error) => fail(&session.reporter, &error),
+    }
+}
+
+/// Tells why a command failed.
+fn fail(reporter: &Reporter, error: &Error) -> u8 {
+    reporter.close();
+    reporter.failed(render(error, &error.hints()));
+    reporter.send(Event::RunFinished { ok: false, next: Vec::new() });
+    reporter.close();
+    error.exit_code()
+}
+
+async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
+    match cli.command.as_ref() {
+        None => Err(Error::message("no command")),
+        Some(Command::Up(arguments)) => up::run(session, arguments.dry_run).await,
+        Some(Command::Down) => down::down(session).await,
+        Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
+        Some(Command::Status) => inspect::status(session).await,
+        Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
+        Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,
+        Some(Command::Kubeconfig) => inspect::kubeconfig(session).await,
+        Some(Command::ApiserverPort) => inspect::apiserver_port(session).await,
+        Some(Command::Version) => inspect::version(session).await,
+        Some(Command::Completion { shell }) => completion(*shell),
+        Some(Command::Config(command)) => config_command(cli, session, command),
+        Some(Command::Image(cli::ImageCommand::Build { .. })) => image::build(session).await,
+    }
+}
+
+fn print(text: &str) -> Result<u8, Error> {
+    print_data(text).map_err(|source| Error::other("write to standard output", source))?;
+    Ok(exit_code::OK)
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<u8, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "local-cluster", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+fn config_command(cli: &Cli, session: &Session, command: &cli::ConfigCommand) -> Result<u8, Error> {
+    let flags = cli.settings();
+    let surroundings = config::Surroundings {
+        flags: &flags,
+        environment: &session.environment,
+        home: session.home.as_deref(),
+    };
+    let text = config::run(command, &surroundings, cli.global.output).map_err(|error| match error {
+        config::ConfigError::Settings(_) | config::ConfigError::NoPlace => Error::Settings(error.into()),
+        error => Error::other("do that", error),
+    })?;
+    print(&text)
+}

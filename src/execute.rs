@@ -27,8 +27,6 @@ pub struct Work<'a> {
     pub engine: &'a Engine,
     /// What the engine says of itself.
     pub facts: &'a Facts,
-    /// The cluster.
-    pub spec: &'a ClusterSpec,
     /// What the images are made of.
     pub inputs: &'a ImageInputs,
     /// The images' names.
@@ -47,7 +45,9 @@ pub struct Work<'a> {
 
 /// What a cluster's nodes are made with, beyond the plan: secrets, and what the image tells.
 #[derive(Debug)]
-pub struct Materials {
+pub struct Making<'a> {
+    /// The cluster.
+    pub spec: &'a ClusterSpec,
     /// The files that the master gets.
     pub master: Vec<PkiFile>,
     /// Signs the workers' certificates; none where no node is made.
@@ -62,7 +62,7 @@ pub struct Materials {
 pub async fn run(
     stages: &[Stage],
     work: &Work<'_>,
-    materials: Option<&Materials>,
+    making: Option<&Making<'_>>,
     times: &mut Times,
 ) -> Result<(), Error> {
     for stage in stages {
@@ -73,7 +73,7 @@ pub async fn run(
         let began = Instant::now();
         work.reporter.send(Event::StageStarted { stage: title.clone() });
         let mut running: FuturesUnordered<_> =
-            stage.steps.iter().map(|step| one(step, &title, work, materials)).collect();
+            stage.steps.iter().map(|step| one(step, &title, work, making)).collect();
         let mut failures = Vec::new();
         while let Some(result) = running.next().await {
             failures.extend(result.err());
@@ -105,18 +105,18 @@ fn interrupted(times: &Times) -> Error {
     Error::Interrupted { after: times.last().map(|(stage, _)| stage.clone()).unwrap_or_default() }
 }
 
-async fn one(step: &Step, stage: &str, work: &Work<'_>, materials: Option<&Materials>) -> Result<(), Error> {
+async fn one(step: &Step, stage: &str, work: &Work<'_>, making: Option<&Making<'_>>) -> Result<(), Error> {
     let (stage, text) = (stage.to_owned(), step.to_string());
     let began = Instant::now();
     work.reporter.send(Event::StepStarted { stage: stage.clone(), step: text.clone() });
-    let result = perform(step, work, materials).await;
+    let result = perform(step, work, making).await;
     let ok = result.is_ok();
     work.reporter.send(Event::StepFinished { stage, step: text, took: began.elapsed(), ok });
     result
 }
 
-async fn perform(step: &Step, work: &Work<'_>, materials: Option<&Materials>) -> Result<(), Error> {
-    let materials = || materials.ok_or_else(|| Error::message("nodes are made without certificates"));
+async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> Result<(), Error> {
+    let making = || making.ok_or_else(|| Error::message("there is no cluster in this run"));
     match step {
         Step::ObtainBase => images::obtain_base(work).await,
         Step::BuildBuilder => images::build_builder(work).await,
@@ -125,9 +125,9 @@ async fn perform(step: &Step, work: &Work<'_>, materials: Option<&Materials>) ->
         Step::Download => images::download(work).await.map(|_| ()),
         Step::InstallPrograms => images::install_programs(work).await,
         Step::FillPreload => images::fill_preload(work).await,
-        Step::CreateNetwork => cluster::create_network(work).await,
+        Step::CreateNetwork => cluster::create_network(work, making()?).await,
         Step::RemoveNode(node) => cluster::remove_node(work, node).await,
-        Step::CreateNode(node) => cluster::create_node(work, materials()?, node).await,
+        Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
         Step::StartNode(node) => {
             let started = work.engine.start(&node.container).await;
             started.map_err(|source| Error::other(format!("start {}", node.container), source))
@@ -140,10 +140,16 @@ async fn perform(step: &Step, work: &Work<'_>, materials: Option<&Materials>) ->
     }
 }
 
+/// The rights that a node gets, found out when its image was made.
+pub async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
+    images::rights(work).await
+}
+
 /// Labels of everything that belongs to a cluster.
 pub fn cluster_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
     BTreeMap::from([
         (crate::engine::label::CLUSTER.to_owned(), spec.names.context()),
+        (crate::engine::label::ID.to_owned(), spec.id.to_string()),
         (crate::engine::label::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ])
 }

@@ -5,6 +5,7 @@ pub mod base;
 pub mod context;
 
 use crate::cluster::KubernetesVersion;
+use base::BaseChoice;
 use crate::source::modules::{Component, components};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -47,12 +48,8 @@ pub struct ImageInputs {
     pub version: KubernetesVersion,
     /// Where it comes from.
     pub origin: Origin,
-    /// The setting `image.base`.
-    pub base: String,
-    /// The digest that a tarball must have.
-    pub base_sha256: Option<String>,
-    /// The setting `image.debianMirror`.
-    pub debian_mirror: Option<String>,
+    /// The root file system.
+    pub base: BaseChoice,
     /// Further images to preload.
     pub preload: Vec<String>,
     /// The client's CA bundle, where it has one.
@@ -98,9 +95,9 @@ impl ImagePlan {
     /// Names everything. The same inputs give the same names; any change in what goes in gives others.
     pub fn new(inputs: &ImageInputs) -> Self {
         let base_key = digest(&[
-            inputs.base.as_bytes(),
-            inputs.base_sha256.as_deref().unwrap_or_default().as_bytes(),
-            inputs.debian_mirror.as_deref().unwrap_or_default().as_bytes(),
+            inputs.base.name.as_bytes(),
+            inputs.base.sha256.as_deref().unwrap_or_default().as_bytes(),
+            inputs.base.debian_mirror.as_deref().unwrap_or_default().as_bytes(),
         ]);
         let ca_bundle = inputs.ca_bundle.as_deref();
         let builder_key = digest(&[base_key.as_bytes(), &context::builder(ca_bundle)]);

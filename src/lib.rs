@@ -4,6 +4,7 @@ pub mod cli;
 pub mod cluster;
 pub mod cni;
 pub mod commands;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod execute;

@@ -16,7 +16,7 @@ pub struct Names {
 
 impl Names {
     /// The names of the cluster with this id and (valid) label.
-    pub(super) fn new(id: ClusterId, label: Option<&str>) -> Self {
+    pub fn new(id: ClusterId, label: Option<&str>) -> Self {
         let (suffix, context_suffix) = match (label, id.get()) {
             (Some(label), _) => (format!("-{label}"), format!("-{label}")),
             (None, 0) => (String::new(), String::new()),

@@ -1,6 +1,6 @@
 //! The cluster's steps.
 
-use super::{Materials, Work, cluster_labels};
+use super::{Making, Work, cluster_labels};
 use crate::cluster::{API_SERVER_PORT, NodeSpec, Role};
 use crate::engine::{EngineError, Mount, NodeContainer, Publish, label};
 use crate::error::Error;
@@ -12,15 +12,15 @@ use crate::report::Event;
 use std::net::IpAddr;
 use std::time::Instant;
 
-pub(super) async fn create_network(work: &Work<'_>) -> Result<(), Error> {
-    let network = &work.spec.network;
-    let mut labels = cluster_labels(work.spec);
-    let settings = serde_json::to_string(&work.spec.fingerprint()).expect("a map of texts is JSON");
+pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Result<(), Error> {
+    let network = &making.spec.network;
+    let mut labels = cluster_labels(making.spec);
+    let settings = serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
     labels.insert(label::SETTINGS.to_owned(), settings);
     work.engine
         .create_network(&network.name, network.subnet, network.gateway, network.ip_range, &labels)
         .await
-        .map_err(|source| Error::other(format!("make the network of cluster {}", work.spec.names.context()), source))
+        .map_err(|source| Error::other(format!("make the network of cluster {}", making.spec.names.context()), source))
 }
 
 pub(super) async fn remove_node(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
@@ -29,44 +29,44 @@ pub(super) async fn remove_node(work: &Work<'_>, node: &NodeSpec) -> Result<(), 
     work.engine.remove_volume(&node.volume).await.map_err(refused)
 }
 
-pub(super) async fn create_node(work: &Work<'_>, materials: &Materials, node: &NodeSpec) -> Result<(), Error> {
+pub(super) async fn create_node(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> Result<(), Error> {
     let doing = || format!("create node {}", node.container);
     let refused = |source| Error::other(doing(), source);
     let pki = match node.role {
-        Role::Master => materials.master.clone(),
-        Role::Worker => worker_pki(work, materials, node)?,
+        Role::Master => making.master.clone(),
+        Role::Worker => worker_pki(making, node)?,
     };
     let host = HostFacts { cgroup_v1: work.facts.cgroup_v1 };
-    let files = files::files(work.spec, node, host, &pki, work.proxies);
+    let files = files::files(making.spec, node, host, &pki, work.proxies);
     let upload = archive(&files);
-    work.engine.create_volume(&node.volume, &cluster_labels(work.spec)).await.map_err(refused)?;
-    for port in ports(work, node) {
-        let container = container(work, materials, node, port);
+    work.engine.create_volume(&node.volume, &cluster_labels(making.spec)).await.map_err(refused)?;
+    for port in ports(making, node) {
+        let container = container(work, making, node, port);
         work.engine.create_node(&container).await.map_err(refused)?;
         work.engine.upload(&node.container, upload.clone()).await.map_err(refused)?;
         match work.engine.start(&node.container).await {
             Ok(()) => return Ok(()),
             // A taken port shows only now, and a container keeps the port that it was made with.
-            Err(error) if port_is_taken(&error) && work.spec.api_server_port.is_none() => {
+            Err(error) if port_is_taken(&error) && making.spec.api_server_port.is_none() => {
                 work.engine.remove_container(&node.container).await.map_err(refused)?;
             }
             Err(error) => return Err(refused(error)),
         }
     }
     Err(Error::with_hint(
-        format!("cannot {}: no port is free for the API server on {}", doing(), work.spec.api_server_address),
+        format!("cannot {}: no port is free for the API server on {}", doing(), making.spec.api_server_address),
         "name a free one with `--apiserver-port`",
     ))
 }
 
-fn worker_pki(work: &Work<'_>, materials: &Materials, node: &NodeSpec) -> Result<Vec<PkiFile>, Error> {
+fn worker_pki(making: &Making<'_>, node: &NodeSpec) -> Result<Vec<PkiFile>, Error> {
     let doing = || format!("issue the certificates of node {}", node.name);
-    let authority = materials.authority.as_ref().ok_or_else(|| Error::message("there is no authority"))?;
+    let authority = making.authority.as_ref().ok_or_else(|| Error::message("there is no authority"))?;
     let request = KubeletRequest {
         node_name: &node.name,
         addresses: &[IpAddr::V4(node.address)],
-        server: &files::server(work.spec),
-        cluster_name: &work.spec.names.context(),
+        server: &files::server(making.spec),
+        cluster_name: &making.spec.names.context(),
     };
     let mut files = pki::issue_kubelet(authority, &request).map_err(|source| Error::other(doing(), source))?;
     files.push(PkiFile {
@@ -78,12 +78,12 @@ fn worker_pki(work: &Work<'_>, materials: &Materials, node: &NodeSpec) -> Result
 }
 
 /// The ports to try on the engine's host: none for a worker, the one that was asked for, or 6443 + N and some others.
-fn ports(work: &Work<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
+fn ports(making: &Making<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
     if node.role == Role::Worker {
         return vec![None];
     }
-    let first = work.spec.preferred_port();
-    if work.spec.api_server_port.is_some() {
+    let first = making.spec.preferred_port();
+    if making.spec.api_server_port.is_some() {
         return vec![Some(first)];
     }
     (0..5).map(|round| Some(first + 10_000 * round)).collect()
@@ -96,8 +96,8 @@ fn port_is_taken(error: &EngineError) -> bool {
         .any(|part| text.contains(part))
 }
 
-fn container(work: &Work<'_>, materials: &Materials, node: &NodeSpec, port: Option<u16>) -> NodeContainer {
-    let mut labels = cluster_labels(work.spec);
+fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option<u16>) -> NodeContainer {
+    let mut labels = cluster_labels(making.spec);
     labels.insert(label::ROLE.to_owned(), node.role.to_string());
     labels.insert(label::NODE.to_owned(), node.name.clone());
     labels.insert(label::PRELOAD_USED.to_owned(), work.images.preload.clone());
@@ -106,19 +106,19 @@ fn container(work: &Work<'_>, materials: &Materials, node: &NodeSpec, port: Opti
         hostname: node.name.clone(),
         image: work.images.node.clone(),
         labels,
-        network: work.spec.network.name.clone(),
+        network: making.spec.network.name.clone(),
         address: node.address,
         mounts: vec![
             Mount { volume: node.volume.clone(), target: "/data".to_owned(), read_only: false },
             Mount { volume: work.images.preload.clone(), target: "/preload".to_owned(), read_only: true },
         ],
         publish: port.map(|port| Publish {
-            address: work.spec.api_server_address,
+            address: making.spec.api_server_address,
             port,
             container_port: API_SERVER_PORT,
         }),
         environment: Vec::new(),
-        rights: materials.rights.clone(),
+        rights: making.rights.clone(),
     }
 }
 

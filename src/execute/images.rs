@@ -15,8 +15,7 @@ const ENTRYPOINT: &str = "/usr/local/lib/local-cluster/entrypoint";
 const LIBRARY: &str = "/usr/local/lib/local-cluster";
 
 pub(super) async fn obtain_base(work: &Work<'_>) -> Result<(), Error> {
-    let inputs = work.inputs;
-    let ways = base::ways(&inputs.base, inputs.base_sha256.as_deref(), inputs.debian_mirror.as_deref());
+    let ways = base::ways(&work.inputs.base);
     let way = base::obtain(work.engine, &work.images.base, &ways, &work.downloads, work.cancel, |line| {
         output(work, "base", line);
     })

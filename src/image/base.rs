@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, EngineError};
 use crate::image::REPOSITORY;
+use crate::settings::BaseKind;
 use crate::source::download::{self, Download};
 use crate::source::digest::Expected;
 use std::collections::BTreeMap;
@@ -36,6 +37,19 @@ impl std::fmt::Display for Way {
             Self::Archive(_) => write!(formatter, "Debian's archive, by `mmdebstrap`"),
         }
     }
+}
+
+/// What the settings say of the base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseChoice {
+    /// What `name` is.
+    pub kind: BaseKind,
+    /// The setting `image.base`.
+    pub name: String,
+    /// The digest that a tarball must have.
+    pub sha256: Option<String>,
+    /// The setting `image.debianMirror`.
+    pub debian_mirror: Option<String>,
 }
 
 /// A base that could not be had.
@@ -105,18 +119,15 @@ impl BaseError {
 }
 
 /// The ways to try, in order. PURE.
-pub fn ways(base: &str, sha256: Option<&str>, mirror: Option<&str>) -> Vec<Way> {
-    let archive = Way::Archive(mirror.map(str::to_owned));
-    match base {
-        "auto" => vec![Way::Registry(REGISTRY_IMAGE.to_owned()), archive],
-        "archive" => vec![archive],
-        url if url.starts_with("http://") || url.starts_with("https://") => {
-            vec![Way::Url(url.to_owned(), sha256.unwrap_or_default().to_owned())]
-        }
-        path if path.starts_with('/') || path.starts_with('.') || path.starts_with('~') => {
-            vec![Way::Tarball(PathBuf::from(path), sha256.map(str::to_owned))]
-        }
-        reference => vec![Way::Registry(reference.to_owned())],
+pub fn ways(base: &BaseChoice) -> Vec<Way> {
+    let archive = Way::Archive(base.debian_mirror.clone());
+    match base.kind {
+        BaseKind::Auto => vec![Way::Registry(REGISTRY_IMAGE.to_owned()), archive],
+        BaseKind::Archive => vec![archive],
+        // The settings ask for the digest of what is downloaded.
+        BaseKind::Url => vec![Way::Url(base.name.clone(), base.sha256.clone().unwrap_or_default())],
+        BaseKind::Path => vec![Way::Tarball(PathBuf::from(&base.name), base.sha256.clone())],
+        BaseKind::Reference => vec![Way::Registry(base.name.clone())],
     }
 }
 
@@ -267,14 +278,17 @@ async fn mmdebstrap(
 mod tests {
     use super::*;
 
+    fn tried(kind: BaseKind, name: &str) -> Vec<Way> {
+        let (sha256, debian_mirror) = (Some("00".to_owned()), Some("http://m".to_owned()));
+        ways(&BaseChoice { kind, name: name.to_owned(), sha256, debian_mirror })
+    }
+
     #[test]
     fn the_setting_names_the_ways() {
-        assert_eq!(
-            ways("auto", None, None),
-            [Way::Registry(REGISTRY_IMAGE.to_owned()), Way::Archive(None)]
-        );
-        assert_eq!(ways("/a.tar", Some("00"), None), [Way::Tarball("/a.tar".into(), Some("00".to_owned()))]);
-        assert_eq!(ways("registry.local/debian:13", None, None), [Way::Registry("registry.local/debian:13".to_owned())]);
-        assert_eq!(ways("archive", None, Some("http://m")), [Way::Archive(Some("http://m".to_owned()))]);
+        let archive = Way::Archive(Some("http://m".to_owned()));
+        assert_eq!(tried(BaseKind::Auto, "auto"), [Way::Registry(REGISTRY_IMAGE.to_owned()), archive.clone()]);
+        assert_eq!(tried(BaseKind::Archive, "archive"), [archive]);
+        assert_eq!(tried(BaseKind::Path, "/a.tar"), [Way::Tarball("/a.tar".into(), Some("00".to_owned()))]);
+        assert_eq!(tried(BaseKind::Reference, "r/debian:13"), [Way::Registry("r/debian:13".to_owned())]);
     }
 }

@@ -1,0 +1,164 @@
+//! `down` and `clean`: everything is found by label, and what is gone already is fine.
+
+use super::session::{Identity, Session};
+use crate::cli::CleanArgs;
+use crate::engine::{Engine, EngineError, label};
+use crate::error::{Error, exit_code};
+use crate::image::{CACHE_VOLUME, REPOSITORY};
+use crate::report::Event;
+use crate::{kubeconfig, signal};
+use futures_util::future;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// `down`.
+pub(super) async fn down(session: &Session) -> Result<u8, Error> {
+    // Taking away is short: it is done in one go, and a signal is heeded after it.
+    let _cancel = signal::watch(session.reporter.clone());
+    let engine = session.engine().await?;
+    let identity = session.identity(&engine).await?;
+    let _lock = session.lock(&identity)?;
+    let began = Instant::now();
+    begin(session, "down", &identity);
+    let nodes = stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
+    let next = if nodes == 0 {
+        vec!["the cluster was not there".to_owned()]
+    } else {
+        vec!["local-cluster up     # make it anew".to_owned(), "local-cluster clean  # remove its network and kubeconfig too".to_owned()]
+    };
+    finish(session, began, next);
+    Ok(exit_code::OK)
+}
+
+/// `clean`.
+pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8, Error> {
+    let _cancel = signal::watch(session.reporter.clone());
+    let engine = session.engine().await?;
+    let identity = session.identity(&engine).await?;
+    let _lock = session.lock(&identity)?;
+    let began = Instant::now();
+    begin(session, "clean", &identity);
+    stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
+    stage(session, "network", async { engine.remove_network(&identity.names.network()).await }).await?;
+    remove_kubeconfig(session, &identity).await?;
+    if arguments.images || arguments.cache {
+        let _images = session.lock_images(&signal::watch(session.reporter.clone())).await?;
+        stage(session, "jobs", remove_jobs(&engine)).await?;
+        if arguments.images {
+            stage(session, "images", remove_images(&engine)).await?;
+        }
+        if arguments.cache {
+            stage(session, "cache", async { engine.remove_volume(CACHE_VOLUME).await }).await?;
+            let downloads = session.downloads();
+            match std::fs::remove_dir_all(&downloads) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::other(format!("remove {}", downloads.display()), error));
+                }
+                _ => {}
+            }
+        }
+    }
+    finish(session, began, Vec::new());
+    Ok(exit_code::OK)
+}
+
+fn begin(session: &Session, command: &str, identity: &Identity) {
+    session
+        .reporter
+        .send(Event::RunStarted { command: command.to_owned(), cluster: identity.names.context() });
+}
+
+fn finish(session: &Session, began: Instant, next: Vec<String>) {
+    session.reporter.send(Event::Summary { stages: Vec::new(), total: began.elapsed() });
+    session.reporter.send(Event::RunFinished { ok: true, next });
+}
+
+/// Runs a part as a stage of its own, with its time.
+async fn stage<T>(
+    session: &Session,
+    title: &str,
+    doing: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, Error> {
+    let stage = title.to_owned();
+    session.reporter.send(Event::StageStarted { stage: stage.clone() });
+    let began = Instant::now();
+    let result = doing.await;
+    let took: Duration = began.elapsed();
+    session.reporter.send(Event::StageFinished { stage, took, ok: result.is_ok() });
+    result.map_err(|source| Error::other(format!("remove the {title}"), source))
+}
+
+/// Removes a cluster's containers, then their volumes; gives how many containers there were.
+async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, EngineError> {
+    let selector = identity.selector();
+    let containers = engine.containers(&selector).await?;
+    settle(containers.iter().map(|container| engine.remove_container(&container.name))).await?;
+    let volumes = engine.volumes(&selector).await?;
+    settle(volumes.iter().map(|volume| engine.remove_volume(&volume.name))).await?;
+    Ok(containers.len())
+}
+
+/// Removes the containers of jobs that a killed run has left behind, and those that mark preload volumes as whole where no
+/// such volume is in use.
+async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
+    let jobs = engine.containers(label::JOB).await?;
+    settle(jobs.iter().map(|job| engine.remove_container(&job.name))).await
+}
+
+/// Removes the preload volumes and images that no cluster uses.
+async fn remove_images(engine: &Engine) -> Result<(), EngineError> {
+    let nodes = engine.containers(label::CLUSTER).await?;
+    let used: BTreeSet<&str> = nodes.iter().flat_map(|node| &node.volumes).map(String::as_str).collect();
+    let volumes = engine.volumes(label::PRELOAD).await?;
+    for volume in volumes.iter().filter(|volume| !used.contains(volume.name.as_str())) {
+        // The container that says that the volume is whole has the same name.
+        engine.remove_container(&volume.name).await?;
+        engine.remove_volume(&volume.name).await?;
+    }
+    let images_in_use: BTreeSet<&str> = nodes.iter().map(|node| node.image.as_str()).collect();
+    let preload_jobs = engine.containers(label::PRELOAD).await?;
+    let kept: BTreeSet<&str> = preload_jobs.iter().map(|job| job.image.as_str()).collect();
+    let mut images: Vec<String> =
+        engine.images(&format!("{REPOSITORY}/*")).await?.into_iter().map(|image| image.name).collect();
+    images.retain(|image| !images_in_use.contains(image.as_str()) && !kept.contains(image.as_str()));
+    // The node image goes before the ones that it was made of.
+    images.sort_by_key(|image| {
+        ["/node:", "/node-base:", "/builder:", "/base:"].iter().position(|part| image.contains(part))
+    });
+    for image in images {
+        match engine.remove_image(&image).await {
+            // Another image that is in use was made of it.
+            Err(error) if error.status() == Some(409) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+async fn remove_kubeconfig(session: &Session, identity: &Identity) -> Result<(), Error> {
+    let directory = session.directory(&identity.names)?;
+    for name in ["admin.conf", "kubectl", ".kubectl-of"] {
+        match std::fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::other(format!("remove {}", directory.join(name).display()), error));
+            }
+            _ => {}
+        }
+    }
+    if !identity.names.directory().is_empty() {
+        // Not empty means that somebody keeps something of theirs there.
+        let _ = std::fs::remove_dir(&directory);
+    }
+    if let Some(path) = kubeconfig::user_path(&session.environment) {
+        let name = identity.names.context();
+        tokio::task::spawn_blocking(move || kubeconfig::remove_from(&path, &name))
+            .await
+            .map_err(|source| Error::other("change the kubeconfig", source))??;
+    }
+    Ok(())
+}
+
+/// Waits for all, then tells the first failure.
+async fn settle(all: impl IntoIterator<Item = impl Future<Output = Result<(), EngineError>>>) -> Result<(), EngineError> {
+    future::join_all(all).await.into_iter().collect()
+}

@@ -1,0 +1,205 @@
+//! The images that a cluster is made of: where Kubernetes comes from is decided here, then they are made if they are not
+//! there. `image build` does only this, `up` begins with it.
+
+use super::session::Session;
+use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
+use crate::engine::{Engine, Facts, State, label};
+use crate::error::{Error, exit_code};
+use crate::image::base::BaseChoice;
+use crate::image::{ImageInputs, ImagePlan, Origin};
+use crate::plan::{Observed, Stage, plan_images};
+use crate::report::Event;
+use crate::settings::{Settings, SourceKind};
+use crate::signal;
+use crate::source::modules::proven_versions;
+use crate::source::release::{self, Release};
+use crate::source::{download, version_marker};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What is wanted of the images, and what there is.
+pub(super) struct Wanted {
+    pub(super) inputs: ImageInputs,
+    pub(super) images: ImagePlan,
+    pub(super) stages: Vec<Stage>,
+}
+
+/// `image build`.
+pub(super) async fn build(session: &Session) -> Result<u8, Error> {
+    let cancel = signal::watch(session.reporter.clone());
+    let engine = session.engine().await?;
+    let facts = engine.facts().await.map_err(|source| Error::other("use the Docker engine", source))?;
+    session.reporter.send(Event::RunStarted { command: "image build".to_owned(), cluster: String::new() });
+    let began = std::time::Instant::now();
+    let lock = session.lock_images(&cancel).await?;
+    let wanted = wanted(session, &engine, &facts, &mut Observed::default()).await?;
+    let mut times = Vec::new();
+    let surroundings = super::up::Surroundings::of(session);
+    let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
+    crate::execute::run(&wanted.stages, &work, None, &mut times).await?;
+    drop(lock);
+    session.reporter.send(Event::Summary { stages: times, total: began.elapsed() });
+    session.reporter.send(Event::RunFinished { ok: true, next: vec![format!("the node image is {}", wanted.images.node)] });
+    Ok(exit_code::OK)
+}
+
+/// Decides version and source, and what of the images is missing. `observed` is given what the engine has of them.
+pub(super) async fn wanted(
+    session: &Session,
+    engine: &Engine,
+    facts: &Facts,
+    observed: &mut Observed,
+) -> Result<Wanted, Error> {
+    let settings = session.settings()?;
+    let version = version(session, settings).await?;
+    let ca_bundle = ca_bundle(&session.environment)?;
+    let plan = |origin: &Origin| {
+        let inputs = inputs(settings, version, origin.clone(), ca_bundle.clone());
+        let images = ImagePlan::new(&inputs);
+        (inputs, images)
+    };
+    observe(engine, observed).await?;
+    let preloads = preloads(engine).await?;
+    let complete = |images: &ImagePlan| {
+        observed.images.contains(&images.node) && preloads.get(&images.preload).is_some_and(|whole| *whole)
+    };
+
+    let release = Origin::Release {
+        url: settings.source.release_url.clone(),
+        registry: settings.source.image_registry.clone(),
+    };
+    let proven = proven_versions().any(|proven| proven == version);
+    let origin = match settings.source.kind {
+        SourceKind::Release => release,
+        SourceKind::Modules if proven => Origin::Modules,
+        SourceKind::Modules => return Err(unproven(version, None)),
+        // What is there already needs no question to the outside.
+        SourceKind::Auto if complete(&plan(&release).1) => release,
+        SourceKind::Auto if proven && complete(&plan(&Origin::Modules).1) => Origin::Modules,
+        SourceKind::Auto => match answers(settings, version, facts).await {
+            Ok(()) => {
+                session.reporter.note(format!("Kubernetes {version} comes from {}", settings.source.release_url));
+                release
+            }
+            Err(reason) if proven => {
+                session.reporter.note(format!("Kubernetes {version} is built from its Go modules: {reason}"));
+                Origin::Modules
+            }
+            Err(reason) => return Err(unproven(version, Some(reason))),
+        },
+    };
+    let (inputs, images) = plan(&origin);
+    observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
+    let stages = plan_images(&images, &origin, observed);
+    Ok(Wanted { inputs, images, stages })
+}
+
+fn inputs(
+    settings: &Settings,
+    version: KubernetesVersion,
+    origin: Origin,
+    ca_bundle: Option<Vec<u8>>,
+) -> ImageInputs {
+    ImageInputs {
+        version,
+        origin,
+        base: BaseChoice {
+            kind: settings.image.base_kind(),
+            name: settings.image.base.clone(),
+            sha256: settings.image.base_sha256.clone(),
+            debian_mirror: settings.image.debian_mirror.clone(),
+        },
+        preload: settings.image.preload.clone(),
+        ca_bundle,
+    }
+}
+
+fn unproven(version: KubernetesVersion, reason: Option<String>) -> Error {
+    let proven: Vec<String> = proven_versions().map(|version| version.to_string()).collect();
+    let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Error::with_hint(
+        format!("Kubernetes {version} cannot be had{because}: its Go modules are not proven to build"),
+        format!(
+            "the versions that build from modules are {}; others come from a mirror of the releases: \
+             `--source release --release-url URL --image-registry HOST`",
+            proven.join(", ")
+        ),
+    )
+}
+
+/// Whether the releases can be reached, or why not.
+async fn answers(settings: &Settings, version: KubernetesVersion, facts: &Facts) -> Result<(), String> {
+    let architecture = if facts.architecture == "aarch64" { "arm64" } else { "amd64" };
+    let url = &settings.source.release_url;
+    let release = Release::new(url, &version.tag(), architecture).map_err(|error| error.to_string())?;
+    let client = download::client().map_err(|error| error.to_string())?;
+    let answered = release::answers(&client, &release).await;
+    answered.map_err(|error| format!("{url} does not answer: {}", crate::error::in_one_line(&error)))
+}
+
+async fn version(session: &Session, settings: &Settings) -> Result<KubernetesVersion, Error> {
+    let text = &settings.source.kubernetes_version;
+    let doing = || format!("find out which version `{text}` is");
+    match text.parse::<VersionRequest>().map_err(|source| Error::other(doing(), source))? {
+        VersionRequest::Default => Ok(DEFAULT_VERSION),
+        VersionRequest::Exact(version) => Ok(version),
+        request @ (VersionRequest::Latest | VersionRequest::LatestOf { .. }) => {
+            let client = download::client().map_err(|source| Error::other(doing(), source))?;
+            match version_marker::resolve(&client, &settings.source.release_url, text).await {
+                Ok(found) => found.parse().map_err(|source| Error::other(doing(), source)),
+                Err(error) => newest_proven(request).map_or_else(
+                    || Err(Error::other(doing(), error)),
+                    |version| {
+                        session.reporter.warn(
+                            format!("`{text}` is taken for {version}: nobody could be asked"),
+                            Some("a full version like 1.36.3 needs no question"),
+                        );
+                        Ok(version)
+                    },
+                ),
+            }
+        }
+    }
+}
+
+/// The newest version that builds from modules and fits what was asked for.
+fn newest_proven(request: VersionRequest) -> Option<KubernetesVersion> {
+    proven_versions()
+        .filter(|version| match request {
+            VersionRequest::LatestOf { minor } => version.minor == minor,
+            _ => true,
+        })
+        .max()
+}
+
+/// The client's CA bundle: proxies and mirrors may be signed by an authority that only it knows.
+fn ca_bundle(environment: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, Error> {
+    let named = environment.get("SSL_CERT_FILE").filter(|path| !path.is_empty());
+    let path = named.map_or("/etc/ssl/certs/ca-certificates.crt", String::as_str);
+    match std::fs::read(Path::new(path)) {
+        Ok(bundle) => Ok(Some(bundle)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(error) => Err(Error::other(format!("read the CA bundle {path}"), error)),
+    }
+}
+
+async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> {
+    let images = engine.images(&format!("{}/*", crate::image::REPOSITORY)).await;
+    let images = images.map_err(|source| Error::other("look for images", source))?;
+    observed.images = images.into_iter().map(|image| image.name).collect();
+    Ok(())
+}
+
+/// The preload volumes, and whether each is whole: the job that filled it has ended well.
+pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, Error> {
+    let doing = "look for preloaded images";
+    let volumes = engine.volumes(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
+    let jobs = engine.containers(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
+    Ok(volumes
+        .into_iter()
+        .map(|volume| {
+            let whole = jobs.iter().any(|job| job.name == volume.name && job.state == State::Exited(0));
+            (volume.name, whole)
+        })
+        .collect())
+}

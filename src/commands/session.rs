@@ -1,0 +1,207 @@
+//! What every command begins with: settings, the reporter, and the cluster that is meant.
+
+use crate::cli::{Cli, Command, Output};
+use crate::cluster::{ClusterId, Names};
+use crate::engine::{Engine, Found, Network, label};
+use crate::error::Error;
+use crate::lock::{self, Lock};
+use crate::report::{self, Reporter};
+use crate::settings::{self, Loaded, Settings};
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// One run of the program.
+pub(super) struct Session {
+    pub(super) environment: BTreeMap<String, String>,
+    /// `~/.kubeadm-local-cluster`.
+    pub(super) home: Option<PathBuf>,
+    /// None where the command does without: `config path` works with a broken file.
+    settings: Option<Settings>,
+    pub(super) output: Output,
+    pub(super) reporter: Reporter,
+    /// Where logs and locks are.
+    state: PathBuf,
+    pub(super) log: Option<PathBuf>,
+}
+
+/// The cluster that a command is about.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) id: u8,
+    pub(super) label: Option<String>,
+    pub(super) names: Names,
+}
+
+impl Session {
+    pub(super) fn begin(cli: &Cli, environment: BTreeMap<String, String>) -> Result<Self, Error> {
+        let home = settings::home_directory(&environment);
+        let state = report::state_directory(&environment)
+            .ok_or_else(|| Error::with_hint("cannot tell where logs belong", "set HOME"))?;
+        let plain = matches!(
+            cli.command,
+            Some(Command::Config(_) | Command::Completion { .. } | Command::Version)
+        );
+        let settings = if plain {
+            None
+        } else {
+            let Loaded { settings, .. } = settings::load(&cli.settings(), &environment, home.as_deref())
+                .map_err(|problems| Error::Settings(problems.into()))?;
+            Some(settings)
+        };
+        let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
+        let changes = match &cli.command {
+            Some(Command::Up(_)) => Some("up"),
+            Some(Command::Down) => Some("down"),
+            Some(Command::Clean(_)) => Some("clean"),
+            Some(Command::Image(_)) => Some("image"),
+            _ => None,
+        };
+        // A log is a help, and its lack no reason to fail.
+        let (log, path) = changes
+            .zip(settings.as_ref())
+            .and_then(|(command, settings)| {
+                let id = ClusterId::new(settings.cluster.id.unwrap_or(0));
+                let name = Names::new(id, settings.cluster.label.as_deref()).context();
+                report::open_log(&state, &name, command).ok()
+            })
+            .map_or((None, None), |(file, path)| (Some(file), Some(path)));
+        report::init_tracing(log.as_ref().and_then(|log| log.try_clone().ok()), verbosity);
+        let terminal = report::interactive(std::io::stderr().is_terminal(), &environment);
+        let reporter = Reporter::new(cli.global.output.into(), verbosity, terminal, log);
+        Ok(Self { environment, home, settings, output: cli.global.output, reporter, state, log: path })
+    }
+
+    pub(super) fn settings(&self) -> Result<&Settings, Error> {
+        self.settings.as_ref().ok_or_else(|| Error::message("this command has no settings"))
+    }
+
+    pub(super) async fn engine(&self) -> Result<Engine, Error> {
+        Engine::connect().await.map_err(|source| Error::other("use the Docker engine", source))
+    }
+
+    /// Keeps other runs away from this cluster until it is dropped.
+    pub(super) fn lock(&self, identity: &Identity) -> Result<Lock, Error> {
+        Ok(lock::acquire(&self.state, &identity.names.context())?)
+    }
+
+    /// Keeps other runs from building images at the same time; waits for them.
+    pub(super) async fn lock_images(&self, cancel: &tokio_util::sync::CancellationToken) -> Result<Lock, Error> {
+        let mut told = false;
+        loop {
+            match lock::acquire(&self.state, "images") {
+                Ok(lock) => return Ok(lock),
+                Err(lock::LockError::Held { .. }) => {
+                    if !told {
+                        self.reporter.note("waiting for another run that makes images");
+                        told = true;
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+                () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
+            }
+        }
+    }
+
+    /// Which cluster is meant, by the settings and by what the engine has: a label alone keeps the id that it has, or
+    /// takes the lowest that is free.
+    pub(super) async fn identity(&self, engine: &Engine) -> Result<Identity, Error> {
+        let cluster = &self.settings()?.cluster;
+        let label = cluster.label.clone();
+        let id = match (cluster.id, &label) {
+            (Some(id), _) => id,
+            (None, None) => 0,
+            (None, Some(label)) => {
+                let networks = ours(engine).await?;
+                let name = Names::new(ClusterId::new(0), Some(label)).context();
+                id_of(&networks, &name)
+                    .or_else(|| lowest_free(&networks))
+                    .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?
+            }
+        };
+        let names = Names::new(ClusterId::new(id), label.as_deref());
+        Ok(Identity { id, label, names })
+    }
+
+    /// The directory of a cluster's kubeconfig and kubectl.
+    pub(super) fn directory(&self, names: &Names) -> Result<PathBuf, Error> {
+        let home = self.home.as_deref().ok_or_else(|| Error::with_hint("there is no home directory", "set HOME"))?;
+        let below = names.directory();
+        Ok(if below.is_empty() { home.to_owned() } else { home.join(below) })
+    }
+
+    /// Where downloads are kept between runs.
+    pub(super) fn downloads(&self) -> PathBuf {
+        let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty());
+        let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = set("HOME").map_or_else(std::env::temp_dir, |home| Path::new(home).join(".cache"));
+        cache.unwrap_or(home).join("local-cluster")
+    }
+}
+
+impl Identity {
+    /// The label by which everything of this cluster is found.
+    pub(super) fn selector(&self) -> String {
+        format!("{}={}", label::CLUSTER, self.names.context())
+    }
+
+    /// This cluster's containers.
+    pub(super) async fn containers(&self, engine: &Engine) -> Result<Vec<Found>, Error> {
+        let found = engine.containers(&self.selector()).await;
+        found.map_err(|source| Error::other(format!("look for cluster {}", self.names.context()), source))
+    }
+}
+
+/// The networks of all clusters.
+async fn ours(engine: &Engine) -> Result<Vec<Network>, Error> {
+    let networks = engine.networks().await.map_err(|source| Error::other("look for clusters", source))?;
+    Ok(networks.into_iter().filter(|network| network.labels.contains_key(label::CLUSTER)).collect())
+}
+
+fn id(network: &Network) -> Option<u8> {
+    network.labels.get(label::ID)?.parse().ok()
+}
+
+fn id_of(networks: &[Network], cluster: &str) -> Option<u8> {
+    id(networks.iter().find(|network| network.labels.get(label::CLUSTER).is_some_and(|name| name == cluster))?)
+}
+
+/// Cluster 0 is the default one's, whether it is there or not.
+fn lowest_free(networks: &[Network]) -> Option<u8> {
+    (1..=u8::MAX).find(|candidate| !networks.iter().any(|network| id(network) == Some(*candidate)))
+}
+
+impl From<Output> for report::Output {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Text => Self::Text,
+            Output::Json => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(cluster: &str, id: &str) -> Network {
+        let labels = [(label::CLUSTER, cluster), (label::ID, id)];
+        Network {
+            name: String::new(),
+            labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+            subnets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_label_keeps_its_id_or_takes_the_lowest_that_is_free() {
+        let networks = [network("local-cluster-dev", "2"), network("local-cluster", "0"), network("local-cluster-1", "1")];
+        assert_eq!(id_of(&networks, "local-cluster-dev"), Some(2));
+        assert_eq!(id_of(&networks, "local-cluster-test"), None);
+        assert_eq!(lowest_free(&networks), Some(3));
+        assert_eq!(lowest_free(&[]), Some(1));
+    }
+}

@@ -1,0 +1,413 @@
+//! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
+
+use super::image::{self, Wanted};
+use super::session::{Identity, Session};
+use crate::cluster::overlap::{Taken, overlaps};
+use crate::cluster::{ClusterSpec, NodeSpec, Role, SpecInput};
+use crate::doctor::{self, Load};
+use crate::engine::{Engine, Facts, State, label};
+use crate::error::{Error, exit_code};
+use crate::execute::{self, Making, Times, Work};
+use crate::node::{files, phases};
+use crate::pki::{self, PkiRequest, Validity};
+use crate::plan::{self, Observed, ObservedNode, Stage, Step};
+use crate::ready::{self, Patience};
+use crate::report::{Event, Reporter, print_data};
+use crate::{kubeconfig, signal};
+use futures_util::future;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long the certificates of a cluster hold, in years: kept clusters outlive kubeadm's one.
+const CERTIFICATE_YEARS: u16 = 10;
+
+/// What the client's environment gives to builds and nodes.
+pub(super) struct Surroundings {
+    proxies: Vec<(String, String)>,
+    go: Vec<(String, String)>,
+    downloads: PathBuf,
+}
+
+impl Surroundings {
+    pub(super) fn of(session: &Session) -> Self {
+        let given = |names: &[&str]| -> Vec<(String, String)> {
+            let set = |name: &&str| session.environment.get(*name).map(|value| ((*name).to_owned(), value.clone()));
+            names.iter().filter_map(set).collect()
+        };
+        let mut go = given(&["GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOSUMCHECK", "GOPRIVATE", "GONOPROXY"]);
+        if let Some(proxy) = session.settings().ok().and_then(|settings| settings.source.go_proxy.clone()) {
+            go.retain(|(name, _)| name != "GOPROXY");
+            go.push(("GOPROXY".to_owned(), proxy));
+        }
+        let names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+        Self { proxies: given(&names), go, downloads: session.downloads() }
+    }
+
+    pub(super) fn work<'a>(
+        &'a self,
+        engine: &'a Engine,
+        facts: &'a Facts,
+        wanted: &'a Wanted,
+        cancel: &'a CancellationToken,
+        reporter: &'a Reporter,
+    ) -> Work<'a> {
+        Work {
+            engine,
+            facts,
+            inputs: &wanted.inputs,
+            images: &wanted.images,
+            proxies: &self.proxies,
+            go_environment: &self.go,
+            downloads: self.downloads.clone(),
+            cancel,
+            reporter,
+        }
+    }
+}
+
+pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
+    let reporter = &session.reporter;
+    let cancel = signal::watch(reporter.clone());
+    let began = Instant::now();
+    let engine = session.engine().await?;
+    let facts = engine.facts().await.map_err(|source| Error::other("use the Docker engine", source))?;
+    let identity = session.identity(&engine).await?;
+    let _lock = session.lock(&identity)?;
+    if !dry_run {
+        reporter.send(Event::RunStarted { command: "up".to_owned(), cluster: identity.names.context() });
+    }
+
+    let mut observed = Observed::default();
+    let mut images_lock = None;
+    let mut wanted = image::wanted(session, &engine, &facts, &mut observed).await?;
+    if !wanted.stages.is_empty() && !dry_run {
+        images_lock = Some(session.lock_images(&cancel).await?);
+        // Another run may have made them in the meantime.
+        wanted = image::wanted(session, &engine, &facts, &mut observed).await?;
+    }
+    let spec = spec(session, &identity, &wanted)?;
+    observe(&engine, &identity, &spec, &mut observed).await?;
+    check_settings(&engine, &spec, &observed).await?;
+    let stages = plan::plan(&spec, &observed);
+    check_host(&engine, &facts, &spec, &stages, &wanted.stages, reporter).await?;
+
+    if dry_run {
+        let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
+        print_data(&plan::render(&all)).map_err(|source| Error::other("print the plan", source))?;
+        return Ok(exit_code::OK);
+    }
+
+    let surroundings = Surroundings::of(session);
+    let work = surroundings.work(&engine, &facts, &wanted, &cancel, reporter);
+    let mut times: Times = vec![("check".to_owned(), began.elapsed())];
+    execute::run(&wanted.stages, &work, None, &mut times).await?;
+    drop(images_lock);
+    let kubectl = fetch_kubectl(session, &identity, &engine, &wanted);
+    if !stages.is_empty() {
+        let making = making(&engine, &work, &spec, &stages).await?;
+        execute::run(&stages, &work, Some(&making), &mut times).await?;
+    }
+    let config = write_kubeconfig(session, &engine, &identity, &spec).await?;
+
+    let patience = if stages.is_empty() { Patience::STANDING } else { Patience::NEW };
+    let stage = "ready".to_owned();
+    let asking = Instant::now();
+    reporter.send(Event::StageStarted { stage: stage.clone() });
+    let client = ready::client(&config)?;
+    let result = ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await;
+    let took = asking.elapsed();
+    reporter.send(Event::StageFinished { stage: stage.clone(), took, ok: result.is_ok() });
+    result.map_err(|source| match source {
+        Error::Interrupted { .. } => {
+            Error::Interrupted { after: times.last().map(|(stage, _)| stage.clone()).unwrap_or_default() }
+        }
+        source => Error::Stage { stage: stage.clone(), source: Box::new(source), others: Vec::new() },
+    })?;
+    times.push((stage, took));
+    kubectl.await?;
+
+    reporter.send(Event::Summary { stages: times, total: began.elapsed() });
+    reporter.send(Event::RunFinished { ok: true, next: next_steps(session, &identity)? });
+    Ok(exit_code::OK)
+}
+
+fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
+    let directory = session.directory(&identity.names)?;
+    let flag = match (&identity.label, identity.id) {
+        (Some(label), _) => format!(" --label {label}"),
+        (None, 0) => String::new(),
+        (None, id) => format!(" --cluster-id {id}"),
+    };
+    let mut next = Vec::new();
+    if session.settings()?.kubeconfig.merge {
+        next.push(format!("kubectl get nodes                # the context `{}` is current", identity.names.context()));
+    } else {
+        next.push(format!("export KUBECONFIG={}", directory.join("admin.conf").display()));
+    }
+    next.push(format!("local-cluster{flag} kubectl get nodes  # with the matching kubectl"));
+    next.push(format!("local-cluster{flag} down               # remove the cluster's nodes"));
+    Ok(next)
+}
+
+/// The cluster as it is wanted; all that is wrong with it is told at once.
+pub(super) fn spec(session: &Session, identity: &Identity, wanted: &Wanted) -> Result<ClusterSpec, Error> {
+    let settings = session.settings()?;
+    let cluster = &settings.cluster;
+    let input = SpecInput {
+        id: identity.id,
+        label: identity.label.clone(),
+        num_nodes: cluster.num_nodes,
+        no_dedicated: cluster.no_dedicated,
+        version: wanted.inputs.version,
+        cni: match cluster.cni_plugin {
+            crate::settings::CniPlugin::Bridge => crate::cluster::CniPlugin::Bridge,
+        },
+        pool: settings.dind.subnet,
+        pod_subnet: cluster.pod_subnet,
+        service_subnet: cluster.service_subnet,
+        api_server_port: cluster.api_server_port,
+        api_server_address: cluster.api_server_address,
+    };
+    ClusterSpec::new(&input).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Error::Settings(lines.join("\n").into())
+    })
+}
+
+/// What the engine has of this cluster.
+async fn observe(
+    engine: &Engine,
+    identity: &Identity,
+    spec: &ClusterSpec,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    let refused = |source| Error::other(format!("look for cluster {}", identity.names.context()), source);
+    let networks = engine.networks().await.map_err(refused)?;
+    observed.network = networks.iter().any(|network| network.name == spec.network.name);
+    let volumes = engine.volumes(&identity.selector()).await.map_err(refused)?;
+    observed.volumes = volumes.into_iter().map(|volume| volume.name).collect();
+    let containers = engine.containers(&identity.selector()).await.map_err(refused)?;
+    let nodes = containers.into_iter().map(|container| async move {
+        let role = match container.labels.get(label::ROLE).map(String::as_str) {
+            Some("master") => Role::Master,
+            _ => Role::Worker,
+        };
+        let phases = match container.state {
+            State::Running => Some(phases::observe(engine, &container.name, role).await?),
+            _ => None,
+        };
+        Ok((container.name, ObservedNode { state: container.state, phases }))
+    });
+    observed.nodes = future::try_join_all(nodes).await.map_err(refused)?.into_iter().collect();
+    Ok(())
+}
+
+/// A running cluster keeps its settings: others are refused, each by name.
+async fn check_settings(engine: &Engine, spec: &ClusterSpec, observed: &Observed) -> Result<(), Error> {
+    if !observed.network {
+        return Ok(());
+    }
+    let networks = engine.networks().await.map_err(|source| Error::other("look at the cluster's network", source))?;
+    let Some(network) = networks.into_iter().find(|network| network.name == spec.network.name) else {
+        return Ok(());
+    };
+    let Some(kept) = network.labels.get(label::SETTINGS) else {
+        return Err(Error::with_hint(
+            format!("there is a network `{}` that is not ours", network.name),
+            "remove it, or choose another cluster with `--cluster-id` or `--label`",
+        ));
+    };
+    let running: BTreeMap<String, String> = serde_json::from_str(kept)
+        .map_err(|source| Error::other(format!("read the label of network `{}`", network.name), source))?;
+    let mut differences = ClusterSpec::differences(&spec.fingerprint(), &running);
+    if observed.nodes.is_empty() {
+        // A network that outlived its nodes has settings of no consequence but its own range.
+        differences.retain(|difference| difference.setting == "dind.subnet");
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::with_hint(
+        format!(
+            "cluster `{}` was made with other settings: {}",
+            spec.names.context(),
+            plan::describe(&differences)
+        ),
+        "give the settings that it has, or remove it with `local-cluster clean` and make it anew",
+    ))
+}
+
+/// What the engine and its host lack is told before anything is made.
+async fn check_host(
+    engine: &Engine,
+    facts: &Facts,
+    spec: &ClusterSpec,
+    stages: &[Stage],
+    image_stages: &[Stage],
+    reporter: &Reporter,
+) -> Result<(), Error> {
+    let steps = || stages.iter().flat_map(|stage| &stage.steps);
+    let created = |role: Role| {
+        steps().filter(|step| matches!(step, Step::CreateNode(node) if node.role == role)).count() as u64
+    };
+    if stages.is_empty() && image_stages.is_empty() {
+        return Ok(());
+    }
+    let local = std::env::var_os("DOCKER_HOST").is_none_or(|host| host.to_string_lossy().starts_with("unix:"));
+    let host = local.then(|| doctor::host::read(&facts.data_root));
+    let load =
+        Load { masters: created(Role::Master), workers: created(Role::Worker), images: !image_stages.is_empty() };
+    let mut fatal = Vec::new();
+    for finding in doctor::examine(facts, host.as_ref(), load) {
+        if finding.fatal {
+            fatal.push(finding);
+        } else {
+            reporter.warn(finding.text, Some(&finding.remedy));
+        }
+    }
+    if !fatal.is_empty() {
+        let text: Vec<&str> = fatal.iter().map(|finding| finding.text.as_str()).collect();
+        let remedies: Vec<&str> = fatal.iter().map(|finding| finding.remedy.as_str()).collect();
+        return Err(Error::with_hint(text.join("; "), remedies.join("; ")));
+    }
+    if steps().any(|step| *step == Step::CreateNetwork) {
+        let networks = engine.networks().await.map_err(|source| Error::other("look at the networks", source))?;
+        let mut taken: Vec<Taken> = networks
+            .iter()
+            .flat_map(|network| {
+                network
+                    .subnets
+                    .iter()
+                    .map(|subnet| Taken { what: format!("Docker network `{}`", network.name), subnet: *subnet })
+            })
+            .collect();
+        if local {
+            taken.extend(doctor::host::routes());
+        }
+        let overlaps: Vec<String> = overlaps(spec, &taken).iter().map(ToString::to_string).collect();
+        if !overlaps.is_empty() {
+            return Err(Error::with_hint(
+                overlaps.join("\n"),
+                "choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The certificates of what is made: all new with a new master, else of the authority that the master keeps.
+async fn making<'a>(
+    engine: &Engine,
+    work: &Work<'_>,
+    spec: &'a ClusterSpec,
+    stages: &[Stage],
+) -> Result<Making<'a>, Error> {
+    let rights = execute::rights(work).await?;
+    let not_before = time::OffsetDateTime::now_utc() - time::Duration::DAY;
+    let validity = Validity::years(not_before, CERTIFICATE_YEARS);
+    let creates = |role: Role| {
+        stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step, Step::CreateNode(node) if node.role == role))
+    };
+    let (master, authority) = if creates(Role::Master) {
+        let request = pki_request(spec, spec.master(), validity);
+        let pki = pki::issue(&request).map_err(|source| Error::other("issue the cluster's certificates", source))?;
+        (pki.files, Some(pki.authorities.ca))
+    } else if creates(Role::Worker) {
+        (Vec::new(), Some(authority_of(engine, spec.master(), validity).await?))
+    } else {
+        (Vec::new(), None)
+    };
+    Ok(Making { spec, master, authority, rights })
+}
+
+fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> PkiRequest {
+    PkiRequest {
+        validity,
+        minor: u64::from(spec.version.minor),
+        master_name: master.name.clone(),
+        master_address: IpAddr::V4(master.address),
+        service_address: IpAddr::V4(spec.network.api_service),
+        dns_domain: "cluster.local".to_owned(),
+        api_sans: crate::kubernetes::cert_sans(spec),
+        server: files::server(spec),
+        cluster_name: spec.names.context(),
+    }
+}
+
+async fn authority_of(engine: &Engine, master: &NodeSpec, validity: Validity) -> Result<pki::Authority, Error> {
+    let doing = || format!("read the authority of {}", master.container);
+    let read = |path: &'static str| async move {
+        let content = engine.read_file(&master.container, path).await.map_err(|source| Error::other(doing(), source))?;
+        let content = content.ok_or_else(|| Error::message(format!("{} has no {path}", master.container)))?;
+        String::from_utf8(content).map_err(|source| Error::other(doing(), source))
+    };
+    let (certificate, key) =
+        future::try_join(read("/data/etc/kubernetes/pki/ca.crt"), read("/data/etc/kubernetes/pki/ca.key")).await?;
+    pki::load_authority(&certificate, &key, validity).map_err(|source| Error::other(doing(), source))
+}
+
+/// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
+async fn write_kubeconfig(
+    session: &Session,
+    engine: &Engine,
+    identity: &Identity,
+    spec: &ClusterSpec,
+) -> Result<String, Error> {
+    let config = super::inspect::host_kubeconfig(engine, spec.master(), spec.api_server_address).await?;
+    let path = session.directory(&identity.names)?.join("admin.conf");
+    let user = session
+        .settings()?
+        .kubeconfig
+        .merge
+        .then(|| kubeconfig::user_path(&session.environment))
+        .flatten();
+    let (text, name) = (config.clone(), identity.names.context());
+    // kubectl's lock may have to be waited for.
+    tokio::task::spawn_blocking(move || {
+        kubeconfig::write_private(&path, &text)?;
+        user.map_or(Ok(()), |user| kubeconfig::merge_into(&user, &text, &name))
+    })
+    .await
+    .map_err(|source| Error::other("write the kubeconfig", source))??;
+    Ok(config)
+}
+
+/// Gets the kubectl of the cluster's version out of the node image, beside the making of the cluster.
+fn fetch_kubectl(
+    session: &Session,
+    identity: &Identity,
+    engine: &Engine,
+    wanted: &Wanted,
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let directory = session.directory(&identity.names);
+    let (engine, container) = (engine.clone(), identity.names.container("kube-master"));
+    let version = format!("{}\n", wanted.images.node);
+    async move {
+        let directory = directory?;
+        let doing = || format!("write kubectl into {}", directory.display());
+        let marker = directory.join(".kubectl-of");
+        let kubectl = directory.join("kubectl");
+        if kubectl.exists() && std::fs::read_to_string(&marker).is_ok_and(|found| found == version) {
+            return Ok(());
+        }
+        let content = engine
+            .read_file(&container, "/usr/local/bin/kubectl")
+            .await
+            .map_err(|source| Error::other(doing(), source))?
+            .ok_or_else(|| Error::message("the node image has no kubectl"))?;
+        tokio::task::spawn_blocking(move || {
+            use std::os::unix::fs::PermissionsExt;
+            let mut file = tempfile::NamedTempFile::new_in(&directory)?;
+            std::io::Write::write_all(&mut file, &content)?;
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+            file.persist(&kubectl).map_err(|error| error.error)?;
+            std::fs::write(&marker, version)
+        })
+        .await
+        .map_err(|source| Error::other("write kubectl", source))?
+        .map_err(|source: std::io::Error| Error::other("write kubectl", source))
+    }
+}
