@@ -117,7 +117,8 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let asking = Instant::now();
     reporter.send(Event::StageStarted { stage: stage.clone() });
     let client = ready::client(&config)?;
-    let result = ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await;
+    let (result, fetched) =
+        tokio::join!(ready::wait(&client, &engine, &spec, patience, reporter, &cancel), kubectl);
     let took = asking.elapsed();
     reporter.send(Event::StageFinished { stage: stage.clone(), took, ok: result.is_ok() });
     result.map_err(|source| match source {
@@ -127,7 +128,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
         source => Error::Stage { stage: stage.clone(), source: Box::new(source), others: Vec::new() },
     })?;
     times.push((stage, took));
-    kubectl.await?;
+    fetched?;
 
     reporter.send(Event::Summary { stages: times, total: began.elapsed() });
     reporter.send(Event::RunFinished { ok: true, next: next_steps(session, &identity)? });
