@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::image::context;
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
 use crate::report::{Event, Unit};
+use crate::source::modules::extra_image;
 use crate::source::release::{self, Release};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -168,18 +169,21 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
     let (command, host_network) = match &work.inputs.origin {
         Origin::Modules => {
             let folders = work.images.node_programs.iter().chain(&work.images.image_programs).map(Programs::path);
-            let extras = work.inputs.preload.iter().cloned();
-            let command = ["assemble".to_owned()].into_iter().chain(folders);
-            (command.chain(["--".to_owned()]).chain(extras).collect(), false)
+            (["assemble".to_owned()].into_iter().chain(folders).collect(), false)
         }
         // A registry of the engine's host is reached under the same name as there.
         Origin::Release { registry, .. } => (vec!["pull".to_owned(), registry.clone()], true),
     };
+    let extras: Vec<String> =
+        work.inputs.preload.iter().filter_map(|name| extra_image(name, work.inputs.version)).collect();
+    let mut environment: Vec<String> =
+        work.proxies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    environment.push(format!("EXTRA_IMAGES={}", extras.join(" ")));
     let job = Job {
         name: work.images.preload_job().to_owned(),
         image: work.images.node.clone(),
         command: [format!("{LIBRARY}/preload")].into_iter().chain::<Vec<String>>(command).collect(),
-        environment: work.proxies.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        environment,
         mounts: vec![
             Mount { volume: volume.clone(), target: "/var/lib/containerd".to_owned(), read_only: false },
             cache_mount(true),

@@ -38,9 +38,10 @@ const BUILDER: [Embedded; 2] = embedded!("images/builder":
     0o755 "build-programs",
 );
 
-const NODE: [Embedded; 21] = embedded!("images/node":
+const NODE: [Embedded; 22] = embedded!("images/node":
     0o644 "Dockerfile",
     0o644 "files/etc/containerd/config.toml",
+    0o644 "files/etc/systemd/journald.conf.d/local-cluster.conf",
     0o644 "files/etc/systemd/system/containerd.service",
     0o644 "files/etc/systemd/system/kubelet.service",
     0o644 "files/etc/systemd/system/local-cluster-api-phase@.service",

@@ -239,6 +239,7 @@ impl ClusterConfiguration {
             etcd: Etcd {
                 local: LocalEtcd {
                     data_dir: "/var/lib/etcd",
+                    extra_args: api.args(&ETCD_ALONE),
                 },
             },
         }
@@ -303,4 +304,9 @@ struct Etcd {
 #[serde(rename_all = "camelCase")]
 struct LocalEtcd {
     data_dir: &'static str,
+    extra_args: ExtraArgs,
 }
+
+/// A member without peers has nobody to lose an election to, and would wait a second for one at each start: the timeout of
+/// etcd's default is for members that are apart. In milliseconds; the timeout must be five heartbeats or more.
+const ETCD_ALONE: [(&str, &str); 2] = [("heartbeat-interval", "20"), ("election-timeout", "100")];

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 const MASTER: [&str; 10] = [
     "control-plane",
     "api-server",
+    "scheduler",
     "cluster-admins",
     "upload-config-kubeadm",
     "upload-config-kubelet",
     "bootstrap-token",
     "mark-control-plane",
-    "kubelet-finalize",
     "kube-proxy",
     "coredns",
 ];

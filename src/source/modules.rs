@@ -28,6 +28,8 @@ struct Proven {
     etcd: (&'static str, &'static [Embedded]),
     coredns: (&'static str, &'static [Embedded]),
     pause: &'static str,
+    /// The test image that goes with it (test/images/agnhost/VERSION in its module).
+    agnhost: &'static str,
 }
 
 const PROVEN: [Proven; 1] = [Proven {
@@ -36,11 +38,18 @@ const PROVEN: [Proven; 1] = [Proven {
     etcd: ("3.6.8", ETCD_3_6_8),
     coredns: ("1.14.2", COREDNS_1_14_2),
     pause: "3.10.2",
+    agnhost: "2.63.0",
 }];
 
 /// The versions of Kubernetes that build from modules.
 pub fn proven_versions() -> impl Iterator<Item = KubernetesVersion> {
     PROVEN.iter().map(|proven| proven.version)
+}
+
+/// The image that the setting `image.preload` means by a name, under the name that Kubernetes' tests ask for.
+pub fn extra_image(name: &str, version: KubernetesVersion) -> Option<String> {
+    let proven = PROVEN.iter().find(|proven| proven.version == version).or(PROVEN.last())?;
+    (name == "agnhost").then(|| format!("registry.k8s.io/e2e-test-images/agnhost:{}", proven.agnhost))
 }
 
 /// One main module and the programs that are built from it.
