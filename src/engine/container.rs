@@ -373,3 +373,6 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
