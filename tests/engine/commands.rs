@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::{Answer, Fake, done, json, refusal};
+use crate::fake::{Answer, Fake, done, json, refusal, stream};
 
 /// Exit code, standard output, standard error.
 struct Ended {
@@ -403,4 +403,92 @@ fn a_command_in_a_node_ends_as_it_ends() {
         fake.only("POST /containers/kube-master/exec").json()["Cmd"],
         json!(["sh", "-c", "x"])
     );
+}
+
+/// Waits for the pull of the base, interrupts it, and gives how the run ended.
+async fn interrupted(signal: &str) -> (Fake, Ended) {
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2" }),
+            ),
+        ),
+        ("GET /networks", json(200, &json!([]))),
+        ("GET /containers/json", json(200, &json!([]))),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
+        ("GET /images/json", json(200, &json!([]))),
+        (
+            "GET /images/debian:trixie-slim/json",
+            refusal(404, "No such image"),
+        ),
+        (
+            "POST /images/create",
+            Answer::Unfinished(stream(&[json!({ "status": "Pulling" })])),
+        ),
+    ]);
+    let home = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+        .env_clear()
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", fake.address())
+        .args(["up", "--source", "modules"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    fake.until_asked("POST /images/create").await;
+    let sent = std::process::Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended = Ended {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    (fake, ended)
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_run_and_what_it_waits_for() {
+    for signal in ["INT", "TERM"] {
+        let (fake, ended) = interrupted(signal).await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(130), ""),
+            "{signal}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("interrupted after stage `check`"),
+            "{signal}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended
+                .stderr
+                .contains("hint: run `local-cluster up` to go on"),
+            "{signal}: {}",
+            ended.stderr
+        );
+        fake.until_given_up(1).await;
+        // No other way to a base is tried, and nothing is made.
+        assert!(
+            !fake
+                .log()
+                .iter()
+                .any(|what| what.contains("/containers/create")),
+            "{:?}",
+            fake.log()
+        );
+    }
 }
