@@ -70,7 +70,8 @@ impl Engine {
         let docker = Docker::connect_with_defaults().map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
         let api = version.api_version.unwrap_or_default();
-        if parse_api(&api).is_none_or(|found| found < OLDEST_API) {
+        let found = parse_api(&api).ok_or_else(|| EngineError::NotDocker { host: host.clone() })?;
+        if found < OLDEST_API {
             return Err(EngineError::TooOld {
                 version: version.version.unwrap_or_default(),
                 api,

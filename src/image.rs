@@ -160,3 +160,7 @@ pub fn job_labels(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(crate::engine::label::JOB.to_owned(), name.to_owned())])
 }
 
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

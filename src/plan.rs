@@ -258,3 +258,6 @@ pub fn render(stages: &[Stage]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,12 +36,14 @@ pub(super) struct Identity {
 impl Session {
     pub(super) fn begin(cli: &Cli, environment: BTreeMap<String, String>) -> Result<Self, Error> {
         let home = settings::home_directory(&environment);
-        let state = report::state_directory(&environment)
-            .ok_or_else(|| Error::with_hint("cannot tell where logs belong", "set HOME"))?;
         let plain = matches!(
             cli.command,
             Some(Command::Config(_) | Command::Completion { .. } | Command::Version)
         );
+        // Those that are plain keep neither logs nor locks.
+        let state = report::state_directory(&environment)
+            .or_else(|| plain.then(PathBuf::new))
+            .ok_or_else(|| Error::with_hint("cannot tell where logs belong", "set HOME"))?;
         let settings = if plain {
             None
         } else {

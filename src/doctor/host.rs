@@ -29,7 +29,7 @@ pub fn read(data_root: &str) -> Host {
 fn memory_available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024)
+    kilobytes.checked_mul(1024)
 }
 
 /// This host's routes, as ranges that a cluster must keep clear of. Those of Docker's bridges are told by the engine.
@@ -74,3 +74,6 @@ mod tests {
         assert_eq!(memory_available(""), None);
     }
 }
+
+#[cfg(test)]
+mod properties;

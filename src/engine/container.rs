@@ -314,6 +314,7 @@ impl Engine {
                 None => break,
             }
         }
+        lines.finish(&mut line);
         let status = self.exit_status(name).await?;
         if status == 0 {
             return Ok(());
@@ -343,9 +344,11 @@ impl Engine {
             .doing(|| format!("read the output of container {name}"))?;
         let mut collected = Vec::new();
         let mut lines = Lines::default();
+        let mut collect = |line: &str| collected.push(line.to_owned());
         for part in &parts {
-            lines.take(part, &mut |line: &str| collected.push(line.to_owned()));
+            lines.take(part, &mut collect);
         }
+        lines.finish(&mut collect);
         Ok(collected)
     }
 }
@@ -353,7 +356,8 @@ impl Engine {
 /// Output cut into lines, with the last of them kept for the message of a failure.
 #[derive(Default)]
 struct Lines {
-    pending: String,
+    /// Bytes and not text: a part may end within a character.
+    pending: Vec<u8>,
     last: Vec<String>,
 }
 
@@ -361,15 +365,31 @@ impl Lines {
     const KEPT: usize = 20;
 
     fn take(&mut self, part: &LogOutput, line: &mut impl FnMut(&str)) {
-        self.pending.push_str(&String::from_utf8_lossy(part.as_ref()));
-        while let Some(end) = self.pending.find('\n') {
-            let text = self.pending[..end].trim_end_matches('\r').to_owned();
-            self.pending.drain(..=end);
-            line(&text);
-            if self.last.len() == Self::KEPT {
-                self.last.remove(0);
-            }
-            self.last.push(text);
+        self.pending.extend_from_slice(part.as_ref());
+        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+            let rest = self.pending.split_off(end + 1);
+            let whole = std::mem::replace(&mut self.pending, rest);
+            self.tell(&whole, line);
         }
     }
+
+    /// The end of an output may lack its line break, and is often what tells most.
+    fn finish(&mut self, line: &mut impl FnMut(&str)) {
+        if !self.pending.is_empty() {
+            let whole = std::mem::take(&mut self.pending);
+            self.tell(&whole, line);
+        }
+    }
+
+    fn tell(&mut self, whole: &[u8], line: &mut impl FnMut(&str)) {
+        let text = String::from_utf8_lossy(whole).trim_end_matches(['\r', '\n']).to_owned();
+        line(&text);
+        if self.last.len() == Self::KEPT {
+            self.last.remove(0);
+        }
+        self.last.push(text);
+    }
 }
+
+#[cfg(test)]
+mod tests;

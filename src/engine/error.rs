@@ -14,6 +14,12 @@ pub enum EngineError {
         #[source]
         source: BollardError,
     },
+    /// Something answers there, and it is something else.
+    #[error("what answers at {host} does not say which version of Docker's API it speaks")]
+    NotDocker {
+        /// The address as `DOCKER_HOST` writes it.
+        host: String,
+    },
     /// The engine lacks what the nodes need.
     #[error("Docker {version} is too old: it speaks API {api}, and {oldest} is the oldest that works")]
     TooOld {

@@ -67,6 +67,11 @@ fn init_1_36_on_cgroup_v1() {
     etcd:
       local:
         dataDir: /var/lib/etcd
+        extraArgs:
+        - name: heartbeat-interval
+          value: '20'
+        - name: election-timeout
+          value: '100'
     ---
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration
@@ -140,6 +145,9 @@ fn init_1_30_on_cgroup_v2() {
     etcd:
       local:
         dataDir: /var/lib/etcd
+        extraArgs:
+          election-timeout: '100'
+          heartbeat-interval: '20'
     ---
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration
@@ -219,6 +227,9 @@ fn init_1_20_on_cgroup_v1() {
     etcd:
       local:
         dataDir: /var/lib/etcd
+        extraArgs:
+          election-timeout: '100'
+          heartbeat-interval: '20'
     ---
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration

@@ -1,6 +1,6 @@
 //! The table of bad inputs: what is given, and what is said about it.
 //!
-//! It runs against the library; `binary.rs` sees that the binary prints the same and ends with 2.
+//! It runs against the library; `binary.rs` runs it again, and sees that the binary says the same and ends with 2.
 
 use super::Case;
 
@@ -122,12 +122,16 @@ const INPUTS: &[Input] = &[
     Variable("LOCAL_CLUSTER_CONF", "/"),
 ];
 
-fn said(input: &Input) -> String {
-    let (given, case) = match input {
+/// All bad inputs, each with the text that names it.
+pub(super) fn cases() -> impl Iterator<Item = (String, Case)> {
+    INPUTS.iter().map(|input| match input {
         File(text) => (format!("{text:?}"), Case::new().file(text)),
         Variable(name, value) => (format!("{name}={value}"), Case::new().variable(name, value)),
         Flags(flags) => (flags.join(" "), Case::new().arguments(flags)),
-    };
+    })
+}
+
+fn said((given, case): (String, Case)) -> String {
     let problems = case.problems();
     assert_ne!(problems, "fine", "{given}");
     format!("{given}\n    {}\n", problems.replace('\n', "\n    "))
@@ -135,7 +139,7 @@ fn said(input: &Input) -> String {
 
 #[test]
 fn each_is_refused_with_words_that_help() {
-    let all: Vec<String> = INPUTS.iter().map(said).collect();
+    let all: Vec<String> = cases().map(said).collect();
     insta::with_settings!({ omit_expression => true }, {
         insta::assert_snapshot!(all.join("\n"));
     });

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use local_cluster::cli::{Cli, Command, Output, UpArgs};
 
-const COMMANDS: &[&[&str]] = &[
+pub(super) const COMMANDS: &[&[&str]] = &[
     &[],
     &["up"],
     &["down"],

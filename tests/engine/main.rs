@@ -1,1 +1,19 @@
-//! Tests.
+//! Tests of what is asked of Docker and what becomes of its answers: the real client, a fake engine.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod commands;
+mod connect;
+mod exec;
+mod execute;
+mod fake;
+mod images;
+mod jobs;
+mod objects;
+
+use local_cluster::error::in_one_line;
+
+/// An error and its sources, as they are told.
+fn told<T: std::fmt::Debug>(result: Result<T, impl std::error::Error + 'static>) -> String {
+    in_one_line(&result.unwrap_err())
+}

@@ -1,0 +1,699 @@
+//! Plans as text, and what holds for every plan.
+
+use super::*;
+use crate::cluster::sample;
+use crate::image::sample as images;
+use proptest::prelude::*;
+
+/// What is wanted: a cluster with so many workers, and the images of one source.
+#[derive(Debug)]
+struct Wanted {
+    spec: ClusterSpec,
+    images: ImagePlan,
+    origin: Origin,
+}
+
+impl Wanted {
+    fn new(workers: u16, origin: Origin) -> Self {
+        let spec = sample::spec(|input| input.num_nodes = workers);
+        Self {
+            spec,
+            images: ImagePlan::new(&images::inputs(origin.clone())),
+            origin,
+        }
+    }
+
+    /// The default: two workers, released binaries.
+    fn release() -> Self {
+        Self::new(2, images::release())
+    }
+
+    fn stages(&self, observed: &Observed) -> Vec<Stage> {
+        let mut stages = plan_images(&self.images, &self.origin, observed);
+        stages.extend(plan(&self.spec, observed));
+        stages
+    }
+
+    /// The plan as `--dry-run` prints it. The versions of what is built are left out: they change with each release.
+    fn text(&self, observed: &Observed) -> String {
+        let all = self
+            .images
+            .node_programs
+            .iter()
+            .chain(&self.images.image_programs);
+        all.fold(render(&self.stages(observed)), |text, programs| {
+            let component = &programs.component;
+            text.replace(
+                &format!("build {} {}\n", component.name, component.version),
+                &format!("build {} VERSION\n", component.name),
+            )
+        })
+    }
+
+    /// All of it is there and at work.
+    fn everything(&self) -> Observed {
+        let mut observed = self.all_images();
+        observed.network = true;
+        for node in &self.spec.nodes {
+            observed
+                .nodes
+                .insert(node.container.clone(), running(Phases::Done));
+            observed.volumes.insert(node.volume.clone());
+        }
+        observed
+    }
+
+    /// The images are there, and nothing of the cluster.
+    fn all_images(&self) -> Observed {
+        let images = &self.images;
+        let tags = [
+            &images.base,
+            &images.builder,
+            &images.node_base,
+            &images.node,
+        ];
+        Observed {
+            images: tags.into_iter().cloned().collect(),
+            preloaded: true,
+            ..Observed::default()
+        }
+    }
+}
+
+fn running(phases: Phases) -> ObservedNode {
+    ObservedNode {
+        state: State::Running,
+        phases: Some(phases),
+    }
+}
+
+fn stopped(state: State) -> ObservedNode {
+    ObservedNode {
+        state,
+        phases: None,
+    }
+}
+
+/// The plan for a cluster that is whole but for one change.
+fn after(change: impl FnOnce(&mut Observed)) -> String {
+    let wanted = Wanted::release();
+    let mut observed = wanted.everything();
+    change(&mut observed);
+    wanted.text(&observed)
+}
+
+fn with_node(name: &str, node: ObservedNode) -> String {
+    after(|observed| {
+        observed.nodes.insert(name.to_owned(), node);
+    })
+}
+
+#[test]
+fn nothing_is_there() {
+    insta::assert_snapshot!(Wanted::release().text(&Observed::default()), @r"
+    [base]
+      get the base of all images
+    [builder]
+      build the builder image
+    [node base]
+      build the node image
+    [programs]
+      build containerd VERSION
+    [programs]
+      build runc VERSION
+    [download]
+      download kubeadm, kubelet and kubectl
+    [node image]
+      install the programs into the node image
+    [images]
+      unpack the preloaded images
+    [network]
+      create the network
+    [master]
+      create kube-master at 10.192.0.2
+    [workers]
+      create kube-node-1 at 10.192.0.3
+      create kube-node-2 at 10.192.0.4
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn nothing_is_there_and_all_is_built_from_modules() {
+    insta::assert_snapshot!(Wanted::new(1, Origin::Modules).text(&Observed::default()), @r"
+    [base]
+      get the base of all images
+    [builder]
+      build the builder image
+    [node base]
+      build the node image
+    [programs]
+      build containerd VERSION
+    [programs]
+      build runc VERSION
+    [programs]
+      build kubernetes VERSION
+    [programs]
+      build etcd VERSION
+    [programs]
+      build coredns VERSION
+    [node image]
+      install the programs into the node image
+    [images]
+      unpack the preloaded images
+    [network]
+      create the network
+    [master]
+      create kube-master at 10.192.0.2
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn everything_is_there() {
+    assert_eq!(
+        Wanted::release().stages(&Wanted::release().everything()),
+        []
+    );
+    assert_eq!(after(|_| {}), "nothing to do\n");
+}
+
+#[test]
+fn images_are_there_and_no_cluster() {
+    let wanted = Wanted::release();
+    insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
+    [network]
+      create the network
+    [master]
+      create kube-master at 10.192.0.2
+    [workers]
+      create kube-node-1 at 10.192.0.3
+      create kube-node-2 at 10.192.0.4
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn no_workers_are_wanted() {
+    let wanted = Wanted::new(0, images::release());
+    insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
+    [network]
+      create the network
+    [master]
+      create kube-master at 10.192.0.2
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+    assert_eq!(wanted.text(&wanted.everything()), "nothing to do\n");
+}
+
+#[test]
+fn a_worker_is_missing() {
+    insta::assert_snapshot!(after(|observed| {
+        observed.nodes.remove("kube-node-2");
+        observed.volumes.remove("kube-node-2-data");
+    }), @r"
+    [workers]
+      create kube-node-2 at 10.192.0.4
+    [join]
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn another_worker_than_before_is_left_alone() {
+    let text = after(|observed| {
+        observed
+            .nodes
+            .insert("kube-node-3".to_owned(), running(Phases::Failed));
+        observed.volumes.insert("kube-node-3-data".to_owned());
+    });
+    assert_eq!(text, "nothing to do\n");
+}
+
+#[test]
+fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
+    insta::assert_snapshot!(after(|observed| {
+        observed.nodes.remove("kube-node-1");
+    }), @r"
+    [left over]
+      remove kube-node-1, which was left half-done
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn a_container_that_was_never_started_may_lack_files() {
+    insta::assert_snapshot!(with_node("kube-node-1", stopped(State::Created)), @r"
+    [left over]
+      remove kube-node-1, which was left half-done
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn a_worker_whose_phases_have_failed_is_made_anew() {
+    insta::assert_snapshot!(with_node("kube-node-1", running(Phases::Failed)), @r"
+    [left over]
+      remove kube-node-1, which was left half-done
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn with_a_master_whose_phases_have_failed_all_are_made_anew() {
+    insta::assert_snapshot!(with_node("kube-master", running(Phases::Failed)), @r"
+    [left over]
+      remove kube-master, which was left half-done
+      remove kube-node-1, which was left half-done
+      remove kube-node-2, which was left half-done
+    [master]
+      create kube-master at 10.192.0.2
+    [workers]
+      create kube-node-1 at 10.192.0.3
+      create kube-node-2 at 10.192.0.4
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn without_a_master_workers_are_of_no_use() {
+    insta::assert_snapshot!(after(|observed| {
+        observed.nodes.remove("kube-master");
+        observed.volumes.remove("kube-master-data");
+        observed.nodes.remove("kube-node-2");
+        observed.volumes.remove("kube-node-2-data");
+    }), @r"
+    [left over]
+      remove kube-node-1, which was left half-done
+    [master]
+      create kube-master at 10.192.0.2
+    [workers]
+      create kube-node-1 at 10.192.0.3
+      create kube-node-2 at 10.192.0.4
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn stopped_nodes_are_started() {
+    let wanted = Wanted::release();
+    let mut observed = wanted.everything();
+    for (name, status) in [("kube-master", 0), ("kube-node-1", 137)] {
+        observed
+            .nodes
+            .insert(name.to_owned(), stopped(State::Exited(status)));
+    }
+    observed
+        .nodes
+        .insert("kube-node-2".to_owned(), stopped(State::Other));
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [master]
+      start kube-master
+    [workers]
+      start kube-node-1
+      start kube-node-2
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn a_paused_node_is_unpaused() {
+    insta::assert_snapshot!(with_node("kube-node-2", stopped(State::Paused)), @r"
+    [workers]
+      unpause kube-node-2
+    [join]
+      wait for kubeadm join on kube-node-2
+    ");
+}
+
+#[test]
+fn phases_that_still_run_are_waited_for() {
+    insta::assert_snapshot!(with_node("kube-master", running(Phases::Running)), @r"
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+}
+
+#[test]
+fn the_network_is_missing() {
+    insta::assert_snapshot!(after(|observed| observed.network = false), @r"
+    [network]
+      create the network
+    ");
+}
+
+#[test]
+fn the_preload_volume_is_incomplete() {
+    insta::assert_snapshot!(after(|observed| observed.preloaded = false), @r"
+    [images]
+      unpack the preloaded images
+    ");
+    let wanted = Wanted::new(2, Origin::Modules);
+    let mut observed = wanted.everything();
+    observed.preloaded = false;
+    // What the images are assembled of may have gone with the cache.
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [programs]
+      build etcd VERSION
+    [programs]
+      build coredns VERSION
+    [programs]
+      build kubernetes VERSION
+    [images]
+      unpack the preloaded images
+    ");
+}
+
+#[test]
+fn the_node_image_is_missing_and_the_preload_volume_is_there() {
+    let without = |wanted: &Wanted| {
+        let mut observed = wanted.everything();
+        observed.images.remove(&wanted.images.node);
+        wanted.text(&observed)
+    };
+    insta::assert_snapshot!(without(&Wanted::release()), @r"
+    [programs]
+      build containerd VERSION
+    [programs]
+      build runc VERSION
+    [download]
+      download kubeadm, kubelet and kubectl
+    [node image]
+      install the programs into the node image
+    [images]
+      unpack the preloaded images
+    ");
+    insta::assert_snapshot!(without(&Wanted::new(2, Origin::Modules)), @r"
+    [programs]
+      build containerd VERSION
+    [programs]
+      build runc VERSION
+    [programs]
+      build kubernetes VERSION
+    [programs]
+      build etcd VERSION
+    [programs]
+      build coredns VERSION
+    [node image]
+      install the programs into the node image
+    [images]
+      unpack the preloaded images
+    ");
+}
+
+#[test]
+fn images_of_another_version_do_not_count() {
+    let wanted = Wanted::release();
+    let mut others = wanted.everything();
+    others.images = others.images.iter().map(|tag| format!("{tag}0")).collect();
+    let mut none = wanted.everything();
+    none.images.clear();
+    assert_eq!(wanted.text(&others), wanted.text(&none));
+}
+
+#[test]
+fn an_authority_is_needed_where_workers_join_a_master_that_stays() {
+    let wanted = Wanted::release();
+    let needed = |change: &dyn Fn(&mut Observed)| {
+        let mut observed = wanted.everything();
+        change(&mut observed);
+        needs_authority(&wanted.stages(&observed))
+    };
+    assert!(!needed(&|_| {}));
+    assert!(!needed(&|observed| observed.nodes.clear()));
+    assert!(needed(&|observed| {
+        observed.nodes.remove("kube-node-1");
+    }));
+    assert!(!needed(&|observed| {
+        observed
+            .nodes
+            .insert("kube-node-1".to_owned(), stopped(State::Exited(0)));
+    }));
+}
+
+#[test]
+fn differences_are_told_in_one_line() {
+    let wanted = sample::spec(|_| {}).fingerprint();
+    let running = sample::of_version(1, 30, 1).fingerprint();
+    let differences = ClusterSpec::differences(&wanted, &running);
+    let text =
+        describe(&differences).replace(&crate::cluster::DEFAULT_VERSION.to_string(), "DEFAULT");
+    insta::assert_snapshot!(text, @"`source.kubernetesVersion` is 1.30.1 and DEFAULT is wanted");
+}
+
+fn any_node() -> impl Strategy<Value = Option<ObservedNode>> {
+    let phases = prop_oneof![
+        Just(Phases::Done),
+        Just(Phases::Running),
+        Just(Phases::Failed)
+    ];
+    let phases = proptest::option::of(phases);
+    let state = prop_oneof![
+        4 => Just(State::Running),
+        1 => Just(State::Created),
+        1 => Just(State::Paused),
+        1 => any::<i64>().prop_map(State::Exited),
+        1 => Just(State::Other),
+    ];
+    proptest::option::weighted(
+        0.8,
+        (state, phases).prop_map(|(state, phases)| ObservedNode { state, phases }),
+    )
+}
+
+/// Something wanted, and anything there: also what cannot be, like phases of a container that does not run.
+fn any_case() -> impl Strategy<Value = (Wanted, Observed)> {
+    let origin = prop_oneof![Just(images::release()), Just(Origin::Modules)];
+    // One more of each than is ever wanted: what a larger cluster has left.
+    let nodes = proptest::collection::vec((any_node(), any::<bool>()), 6);
+    let tags = proptest::collection::vec(any::<bool>(), 4);
+    (0..=4_u16, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
+        |(workers, origin, nodes, tags, network, preloaded)| {
+            let wanted = Wanted::new(workers, origin);
+            let mut observed = Observed {
+                network,
+                preloaded,
+                ..Observed::default()
+            };
+            let largest = sample::spec(|input| input.num_nodes = 5);
+            for (node, (found, volume)) in largest.nodes.iter().zip(nodes) {
+                observed
+                    .nodes
+                    .extend(found.map(|found| (node.container.clone(), found)));
+                observed.volumes.extend(volume.then(|| node.volume.clone()));
+            }
+            let all = wanted.all_images().images;
+            observed.images = all
+                .into_iter()
+                .zip(tags)
+                .filter(|(_, there)| *there)
+                .map(|(tag, _)| tag)
+                .collect();
+            (wanted, observed)
+        },
+    )
+}
+
+/// An engine that does what it is told, and insists that each step finds what it needs.
+struct Model<'a> {
+    wanted: &'a Wanted,
+    observed: Observed,
+    /// Programs that were built in this run.
+    built: BTreeSet<&'static str>,
+}
+
+impl Model<'_> {
+    fn perform(&mut self, step: &Step) {
+        let images = &self.wanted.images;
+        let has = |observed: &Observed, tag: &str| observed.images.contains(tag);
+        match step {
+            Step::ObtainBase => self.make(&images.base),
+            Step::BuildBuilder => {
+                assert!(has(&self.observed, &images.base));
+                self.make(&images.builder);
+            }
+            Step::BuildNodeBase => {
+                assert!(has(&self.observed, &images.base));
+                self.make(&images.node_base);
+            }
+            Step::BuildPrograms(programs) => {
+                assert!(has(&self.observed, &images.builder));
+                assert!(
+                    self.built.insert(programs.component.name),
+                    "{} is built twice",
+                    programs.component.name
+                );
+            }
+            Step::Download => assert_ne!(self.wanted.origin, Origin::Modules),
+            Step::InstallPrograms => {
+                assert!(has(&self.observed, &images.node_base));
+                assert!(
+                    images
+                        .node_programs
+                        .iter()
+                        .all(|programs| self.built.contains(programs.component.name))
+                );
+                self.make(&images.node);
+            }
+            Step::FillPreload => {
+                assert!(has(&self.observed, &images.node));
+                assert!(
+                    images
+                        .image_programs
+                        .iter()
+                        .all(|programs| self.built.contains(programs.component.name))
+                );
+                let from_modules = self.wanted.origin == Origin::Modules;
+                assert!(!from_modules || self.built.contains("kubernetes"));
+                self.observed.preloaded = true;
+            }
+            Step::CreateNetwork => {
+                assert!(!self.observed.network);
+                self.observed.network = true;
+            }
+            Step::RemoveNode(node) => {
+                let container = self.observed.nodes.remove(&node.container);
+                let volume = self.observed.volumes.remove(&node.volume);
+                assert!(
+                    container.is_some() || volume,
+                    "{} is not there",
+                    node.container
+                );
+            }
+            Step::CreateNode(node) => {
+                assert!(
+                    self.observed.network
+                        && self.observed.preloaded
+                        && has(&self.observed, &images.node)
+                );
+                assert!(
+                    self.observed.volumes.insert(node.volume.clone()),
+                    "{} has a used volume",
+                    node.container
+                );
+                let before = self
+                    .observed
+                    .nodes
+                    .insert(node.container.clone(), running(Phases::Running));
+                assert_eq!(before, None, "{} is there", node.container);
+            }
+            Step::StartNode(node) => {
+                let found = self.observed.nodes.get_mut(&node.container).unwrap();
+                *found = running(Phases::Running);
+            }
+            Step::UnpauseNode(node) => {
+                let found = self.observed.nodes.get_mut(&node.container).unwrap();
+                assert_eq!(found.state, State::Paused);
+                *found = running(Phases::Running);
+            }
+            Step::AwaitPhases(node) => {
+                let master = self.observed.nodes[&self.wanted.spec.master().container];
+                let found = self.observed.nodes.get_mut(&node.container).unwrap();
+                assert_eq!(found.state, State::Running);
+                // Nobody joins a control plane that is not there.
+                assert!(node.role == Role::Master || master == running(Phases::Done));
+                *found = running(Phases::Done);
+            }
+        }
+    }
+
+    fn make(&mut self, tag: &str) {
+        assert!(
+            self.observed.images.insert(tag.to_owned()),
+            "{tag} is made twice"
+        );
+    }
+}
+
+proptest! {
+    /// Each step finds what it needs, and after the last there is nothing left to do.
+    #[test]
+    fn a_plan_that_was_carried_out_is_empty((wanted, observed) in any_case()) {
+        let stages = wanted.stages(&observed);
+        let mut model = Model { wanted: &wanted, observed, built: BTreeSet::new() };
+        for step in stages.iter().flat_map(|stage| &stage.steps) {
+            model.perform(step);
+        }
+        prop_assert_eq!(wanted.stages(&model.observed), []);
+    }
+
+    #[test]
+    fn no_stage_is_empty_and_no_step_is_there_twice((wanted, observed) in any_case()) {
+        let stages = wanted.stages(&observed);
+        prop_assert!(stages.iter().all(|stage| !stage.steps.is_empty()));
+        let texts: Vec<String> = stages.iter().flat_map(|stage| &stage.steps).map(ToString::to_string).collect();
+        prop_assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), texts.len());
+        prop_assert!(render(&stages).ends_with('\n'));
+    }
+
+    /// A node is touched by one kind of step before it is waited for, and whatever is touched is waited for.
+    #[test]
+    fn a_node_has_one_fate((wanted, observed) in any_case()) {
+        let stages = plan(&wanted.spec, &observed);
+        let steps: Vec<&Step> = stages.iter().flat_map(|stage| &stage.steps).collect();
+        for node in &wanted.spec.nodes {
+            let count = |one: fn(&Step) -> Option<&NodeSpec>| steps.iter().filter(|step| one(step) == Some(node)).count();
+            let touched = count(|step| match step {
+                Step::CreateNode(node) | Step::StartNode(node) | Step::UnpauseNode(node) => Some(node),
+                _ => None,
+            });
+            let awaited = count(|step| match step { Step::AwaitPhases(node) => Some(node), _ => None });
+            let removed = count(|step| match step { Step::RemoveNode(node) => Some(node), _ => None });
+            let created = count(|step| match step { Step::CreateNode(node) => Some(node), _ => None });
+            prop_assert!(touched <= 1 && awaited <= 1 && removed <= created);
+            prop_assert!(awaited >= touched);
+        }
+    }
+
+    /// Workers have certificates of the master's authority.
+    #[test]
+    fn workers_are_made_with_their_master((wanted, observed) in any_case()) {
+        let stages = plan(&wanted.spec, &observed);
+        let created: BTreeSet<&str> = stages
+            .iter()
+            .flat_map(|stage| &stage.steps)
+            .filter_map(|step| match step { Step::CreateNode(node) => Some(node.container.as_str()), _ => None })
+            .collect();
+        if created.contains(wanted.spec.master().container.as_str()) {
+            prop_assert_eq!(created.len(), wanted.spec.nodes.len());
+        }
+        let worker = wanted.spec.workers().any(|node| created.contains(node.container.as_str()));
+        let kept = !created.contains(wanted.spec.master().container.as_str());
+        prop_assert_eq!(needs_authority(&stages), worker && kept);
+    }
+}

@@ -1,0 +1,494 @@
+//! Whole commands of the real binary on a fake engine.
+
+use serde_json::{Value, json};
+
+use crate::fake::{Answer, Fake, done, json, refusal, stream};
+
+/// Exit code, standard output, standard error.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(fake: &Fake, arguments: &[&str]) -> Ended {
+    let home = tempfile::tempdir().unwrap();
+    let output = assert_cmd::Command::cargo_bin("local-cluster")
+        .unwrap()
+        .env_clear()
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", fake.address())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// An engine that has these networks and containers, and no images.
+fn engine(networks: &Value, containers: &Value) -> Fake {
+    Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2" }),
+            ),
+        ),
+        ("GET /networks", json(200, networks)),
+        ("GET /containers/json", json(200, containers)),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
+        ("GET /images/json", json(200, &json!([]))),
+    ])
+}
+
+fn nothing() -> Fake {
+    engine(&json!([]), &json!([]))
+}
+
+fn network(labels: &Value) -> Value {
+    json!([{ "Name": "k8s-kubeadm-local-cluster", "Labels": labels, "IPAM": { "Config": [{ "Subnet": "10.192.0.0/24" }] } }])
+}
+
+/// Nothing but questions was asked.
+fn assert_untouched(fake: &Fake) {
+    assert!(
+        fake.log().iter().all(|what| what.starts_with("GET ")),
+        "{:?}",
+        fake.log()
+    );
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_does_nothing() {
+    let fake = nothing();
+    let ended = run(
+        &fake,
+        &["up", "--dry-run", "--source", "modules", "--num-nodes", "1"],
+    );
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let stages: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .collect();
+    assert_eq!(stages.first().copied(), Some("[base]"));
+    assert_eq!(
+        stages[stages.len() - 5..],
+        [
+            "[network]",
+            "[master]",
+            "[workers]",
+            "[control plane]",
+            "[join]"
+        ]
+    );
+    assert!(
+        ended
+            .stdout
+            .contains("  create kube-node-1 at 10.192.0.3\n"),
+        "{}",
+        ended.stdout
+    );
+    assert_untouched(&fake);
+}
+
+#[test]
+fn ranges_that_others_have_are_refused_before_anything_is_made() {
+    let others =
+        json!([{ "Name": "theirs", "IPAM": { "Config": [{ "Subnet": "10.192.0.0/20" }] } }]);
+    let fake = engine(&others, &json!([]));
+    let ended = run(&fake, &["up", "--source", "modules"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    insta::assert_snapshot!(ended.stderr, @r"
+    local-cluster up: cluster `local-cluster`
+    error: `dind.subnet` 10.192.0.0/24 overlaps Docker network `theirs` (10.192.0.0/20); 10.193.0.0/16 is free
+
+    hint: choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`
+    ");
+    assert_untouched(&fake);
+}
+
+#[test]
+fn a_cluster_keeps_its_settings() {
+    let settings =
+        json!({ "cluster.podSubnet": "10.244.0.0/16", "source.kubernetesVersion": "1.30.1" })
+            .to_string();
+    let labels =
+        json!({ "local-cluster.cluster": "local-cluster", "local-cluster.settings": settings });
+    let containers = json!([{ "Names": ["/kube-master"], "State": "exited", "Labels": { "local-cluster.role": "master" } }]);
+    let fake = engine(&network(&labels), &containers);
+    let ended = run(
+        &fake,
+        &[
+            "up",
+            "--source",
+            "modules",
+            "--kubernetes-version",
+            "1.36.3",
+            "--pod-subnet",
+            "10.100.0.0/16",
+        ],
+    );
+    assert_eq!(ended.code, Some(1));
+    insta::assert_snapshot!(ended.stderr, @r"
+    local-cluster up: cluster `local-cluster`
+    error: cluster `local-cluster` was made with other settings: `cluster.podSubnet` is 10.244.0.0/16 and 10.100.0.0/16 is wanted; `source.kubernetesVersion` is 1.30.1 and 1.36.3 is wanted
+
+    hint: give the settings that it has, or remove it with `local-cluster clean` and make it anew
+    ");
+    assert_untouched(&fake);
+}
+
+#[test]
+fn a_network_of_others_is_not_taken() {
+    let fake = engine(&network(&json!({})), &json!([]));
+    let ended = run(&fake, &["up", "--source", "modules"]);
+    assert_eq!(ended.code, Some(1));
+    insta::assert_snapshot!(ended.stderr, @r"
+    local-cluster up: cluster `local-cluster`
+    error: there is a network `k8s-kubeadm-local-cluster` that is not ours
+
+    hint: remove it, or choose another cluster with `--cluster-id` or `--label`
+    ");
+    assert_untouched(&fake);
+}
+
+#[test]
+fn ranges_that_overlap_each_other_are_wrong_settings() {
+    let fake = nothing();
+    let ended = run(
+        &fake,
+        &[
+            "up",
+            "--source",
+            "modules",
+            "--service-subnet",
+            "10.244.0.0/16",
+        ],
+    );
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("10.244.0.0/16"), "{}", ended.stderr);
+    assert_untouched(&fake);
+}
+
+#[test]
+fn down_takes_away_what_is_found_by_label() {
+    let containers = json!([
+        { "Names": ["/kube-master"], "State": "running", "Labels": { "local-cluster.role": "master" } },
+        { "Names": ["/kube-node-1"], "State": "exited", "Labels": { "local-cluster.role": "worker" } },
+    ]);
+    let volumes = json!({ "Volumes": [
+        { "Name": "kube-master-data", "Driver": "local", "Mountpoint": "/", "Scope": "local", "Options": {}, "Labels": {} },
+    ] });
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        ("GET /containers/json", json(200, &containers)),
+        ("GET /volumes", json(200, &volumes)),
+        ("DELETE /containers/kube-master", done()),
+        // Gone in the meantime.
+        (
+            "DELETE /containers/kube-node-1",
+            refusal(404, "No such container"),
+        ),
+        ("DELETE /volumes/kube-master-data", done()),
+    ]);
+    let ended = run(&fake, &["down"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = fake.log();
+    assert_eq!(
+        log.iter()
+            .filter(|what| what.starts_with("DELETE "))
+            .count(),
+        3,
+        "{log:?}"
+    );
+    assert_eq!(
+        log.last().map(String::as_str),
+        Some("DELETE /volumes/kube-master-data")
+    );
+    let query = fake.only("GET /volumes").query;
+    assert!(
+        query.contains("local-cluster.cluster%3Dlocal-cluster%22"),
+        "{query}"
+    );
+}
+
+#[test]
+fn down_and_clean_of_nothing_are_fine() {
+    let ended = run(&nothing(), &["down"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the cluster was not there"),
+        "{}",
+        ended.stderr
+    );
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        ("GET /containers/json", json(200, &json!([]))),
+        ("GET /volumes", json(200, &json!({ "Volumes": null }))),
+        (
+            "DELETE /networks/k8s-kubeadm-local-cluster",
+            refusal(404, "network not found"),
+        ),
+    ]);
+    let ended = run(&fake, &["clean"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_failure_to_remove_one_node_does_not_keep_the_others() {
+    let containers =
+        json!([{ "Names": ["/a"], "State": "running" }, { "Names": ["/b"], "State": "running" }]);
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        ("GET /containers/json", json(200, &containers)),
+        (
+            "DELETE /containers/a",
+            refusal(500, "device or resource busy"),
+        ),
+        ("DELETE /containers/b", done()),
+    ]);
+    let ended = run(&fake, &["down"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("cannot remove container a"),
+        "{}",
+        ended.stderr
+    );
+    assert!(fake.log().iter().any(|what| what == "DELETE /containers/b"));
+}
+
+#[test]
+fn the_status_of_a_cluster_that_is_not_there() {
+    let ended = run(&nothing(), &["status"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "there is no cluster `local-cluster`\n")
+    );
+    let ended = run(
+        &nothing(),
+        &["status", "--output", "json", "--cluster-id", "7"],
+    );
+    let status: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (&status["cluster"], &status["exists"], &status["nodes"]),
+        (&json!("local-cluster-7"), &json!(false), &json!([]))
+    );
+}
+
+#[test]
+fn the_status_of_a_cluster_that_is_stopped() {
+    let node = |name: &str, role: &str, state: &str, status: &str| {
+        json!({ "Names": [format!("/{name}")], "State": state, "Status": status,
+                "Labels": { "local-cluster.role": role, "local-cluster.node": name } })
+    };
+    let containers = json!([
+        node("kube-node-1", "worker", "paused", "Up 1 second (Paused)"),
+        node(
+            "kube-master",
+            "master",
+            "exited",
+            "Exited (0) 2 minutes ago"
+        ),
+    ]);
+    let ended = run(&engine(&json!([]), &containers), &["status"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ended.stdout, @r"
+    cluster local-cluster
+    api server unreachable: the master does not run
+    kube-master      master   stopped   unknown  kube-master
+    kube-node-1      worker   paused    unknown  kube-node-1
+    ");
+}
+
+#[test]
+fn what_needs_a_cluster_says_that_there_is_none() {
+    for arguments in [
+        &["kubeconfig"][..],
+        &["apiserver-port"],
+        &["kubectl", "get", "nodes"],
+        &["exec", "kube-master", "true"],
+    ] {
+        let ended = run(&nothing(), arguments);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{arguments:?}"
+        );
+        assert_eq!(
+            ended.stderr,
+            "error: there is no cluster `local-cluster`\n\nhint: make it with `local-cluster up`\n",
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_command_in_a_node_that_is_not_there() {
+    let containers = json!([{ "Names": ["/kube-master"], "State": "running",
+                              "Labels": { "local-cluster.role": "master", "local-cluster.node": "kube-master" } }]);
+    let ended = run(
+        &engine(&json!([]), &containers),
+        &["exec", "kube-node-9", "true"],
+    );
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(
+        ended.stderr,
+        "error: there is no node `kube-node-9`\n\nhint: its nodes are kube-master\n"
+    );
+}
+
+#[test]
+fn the_port_of_the_api_server_is_data() {
+    let containers = json!([{ "Names": ["/kube-master"], "State": "exited", "Status": "Exited (0) 1 second ago",
+                              "Labels": { "local-cluster.role": "master", "local-cluster.node": "kube-master" } }]);
+    let bindings = json!({ "HostConfig": { "PortBindings": { "6443/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "16443" }] } } });
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        ("GET /containers/json", json(200, &containers)),
+        ("GET /containers/kube-master/json", json(200, &bindings)),
+    ]);
+    let ended = run(&fake, &["apiserver-port"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (Some(0), "16443\n", "")
+    );
+}
+
+#[test]
+fn a_command_in_a_node_ends_as_it_ends() {
+    let containers = json!([{ "Names": ["/kube-master"], "State": "running",
+                              "Labels": { "local-cluster.role": "master", "local-cluster.node": "kube-master" } }]);
+    let output = crate::fake::frames(&[(1, "out\n"), (2, "err\n")]);
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        ("GET /containers/json", json(200, &containers)),
+        (
+            "POST /containers/kube-master/exec",
+            json(201, &json!({ "Id": "e" })),
+        ),
+        ("POST /exec/e/start", Answer::Upgraded(output)),
+        ("GET /exec/e/json", json(200, &json!({ "ExitCode": 42 }))),
+    ]);
+    let ended = run(&fake, &["exec", "kube-master", "sh", "-c", "x"]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (Some(42), "out\n", "err\n")
+    );
+    assert_eq!(
+        fake.only("POST /containers/kube-master/exec").json()["Cmd"],
+        json!(["sh", "-c", "x"])
+    );
+}
+
+/// Waits for the pull of the base, interrupts it, and gives how the run ended.
+async fn interrupted(signal: &str) -> (Fake, Ended) {
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2" }),
+            ),
+        ),
+        ("GET /networks", json(200, &json!([]))),
+        ("GET /containers/json", json(200, &json!([]))),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
+        ("GET /images/json", json(200, &json!([]))),
+        (
+            "GET /images/debian:trixie-slim/json",
+            refusal(404, "No such image"),
+        ),
+        (
+            "POST /images/create",
+            Answer::Unfinished(stream(&[json!({ "status": "Pulling" })])),
+        ),
+    ]);
+    let home = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+        .env_clear()
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", fake.address())
+        .args(["up", "--source", "modules"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    fake.until_asked("POST /images/create").await;
+    let sent = std::process::Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended = Ended {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    (fake, ended)
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_run_and_what_it_waits_for() {
+    for signal in ["INT", "TERM"] {
+        let (fake, ended) = interrupted(signal).await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(130), ""),
+            "{signal}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("interrupted after stage `check`"),
+            "{signal}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended
+                .stderr
+                .contains("hint: run `local-cluster up` to go on"),
+            "{signal}: {}",
+            ended.stderr
+        );
+        fake.until_given_up(1).await;
+        // No other way to a base is tried, and nothing is made.
+        assert!(
+            !fake
+                .log()
+                .iter()
+                .any(|what| what.contains("/containers/create")),
+            "{:?}",
+            fake.log()
+        );
+    }
+}
