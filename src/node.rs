@@ -2,3 +2,4 @@
 
 pub mod files;
 pub mod phases;
+pub mod pod_ranges;

@@ -29,7 +29,7 @@ pub enum Step {
     FillPreload,
     /// Make the cluster's network.
     CreateNetwork,
-    /// Remove a node that was left half-done, with its volume.
+    /// Remove a node that was left half-done, or whose master is made anew, with its volume.
     RemoveNode(NodeSpec),
     /// Make a node's container and volume, with all its files, and start it.
     CreateNode(NodeSpec),
@@ -54,7 +54,7 @@ impl fmt::Display for Step {
             Self::InstallPrograms => write!(formatter, "install the programs into the node image"),
             Self::FillPreload => write!(formatter, "unpack the preloaded images"),
             Self::CreateNetwork => write!(formatter, "create the network"),
-            Self::RemoveNode(node) => write!(formatter, "remove {}, which was left half-done", node.container),
+            Self::RemoveNode(node) => write!(formatter, "remove {}, which cannot be used as it is", node.container),
             Self::CreateNode(node) => write!(formatter, "create {} at {}", node.container, node.address),
             Self::StartNode(node) => write!(formatter, "start {}", node.container),
             Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
@@ -222,15 +222,12 @@ fn own_fate(node: &NodeSpec, observed: &Observed) -> Fate {
     }
 }
 
-/// Whether the master's authority has to be read from it, since it stays and others are made.
-pub fn needs_authority(stages: &[Stage]) -> bool {
-    let creates = |wanted: Role| {
-        stages
-            .iter()
-            .flat_map(|stage| &stage.steps)
-            .any(|step| matches!(step, Step::CreateNode(node) if node.role == wanted))
-    };
-    creates(Role::Worker) && !creates(Role::Master)
+/// Whether any node, or any of a role, is made.
+pub fn creates(stages: &[Stage], role: Option<Role>) -> bool {
+    stages
+        .iter()
+        .flat_map(|stage| &stage.steps)
+        .any(|step| matches!(step, Step::CreateNode(node) if role.is_none_or(|role| node.role == role)))
 }
 
 /// What a user is told when the settings do not fit the running cluster.

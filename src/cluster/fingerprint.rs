@@ -19,8 +19,7 @@ pub struct Difference {
     pub wanted: String,
 }
 
-/// The settings of this spec that are fixed once the cluster runs. The number of workers is not among them: nodes can
-/// be added. Of the pool only the cluster's own network counts.
+/// The settings of this spec that are fixed once the cluster runs. Of the pool only the cluster's own network counts.
 pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
     let port = spec
         .api_server_port
@@ -39,6 +38,8 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
             spec.api_server_address.to_string(),
         ),
         (setting::API_SERVER_PORT, port),
+        (setting::NUM_NODES, spec.workers().count().to_string()),
+        (setting::NO_DEDICATED, (!spec.taint_masters).to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

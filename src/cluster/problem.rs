@@ -16,6 +16,8 @@ pub(super) mod setting {
     pub(crate) const CNI_PLUGIN: &str = "cluster.cniPlugin";
     pub(crate) const API_SERVER_PORT: &str = "cluster.apiServerPort";
     pub(crate) const API_SERVER_ADDRESS: &str = "cluster.apiServerAddress";
+    pub(crate) const NUM_NODES: &str = "cluster.numNodes";
+    pub(crate) const NO_DEDICATED: &str = "cluster.noDedicated";
     pub(crate) const VERSION: &str = "source.kubernetesVersion";
 }
 

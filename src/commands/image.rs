@@ -32,7 +32,8 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     session.reporter.send(Event::RunStarted { command: "image build".to_owned(), cluster: String::new() });
     let began = std::time::Instant::now();
     let lock = session.lock_images(&cancel).await?;
-    let wanted = wanted(session, &engine, &facts, &mut Observed::default()).await?;
+    let version = version(session).await?;
+    let wanted = wanted(session, &engine, &facts, version, &mut Observed::default()).await?;
     let mut times = Vec::new();
     let surroundings = super::up::Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
@@ -43,15 +44,22 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     Ok(exit_code::OK)
 }
 
-/// Decides version and source, and what of the images is missing. `observed` is given what the engine has of them.
+/// What a cluster needs in which no node is made: nothing, so nobody is asked.
+pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<Wanted, Error> {
+    let inputs = inputs(session.settings()?, version, Origin::Modules, None);
+    let images = ImagePlan::new(&inputs);
+    Ok(Wanted { inputs, images, stages: Vec::new() })
+}
+
+/// Decides the source, and what of the images is missing. `observed` is given what the engine has of them.
 pub(super) async fn wanted(
     session: &Session,
     engine: &Engine,
     facts: &Facts,
+    version: KubernetesVersion,
     observed: &mut Observed,
 ) -> Result<Wanted, Error> {
     let settings = session.settings()?;
-    let version = version(session, settings).await?;
     let ca_bundle = ca_bundle(&session.environment)?;
     let plan = |origin: &Origin| {
         let inputs = inputs(settings, version, origin.clone(), ca_bundle.clone());
@@ -137,7 +145,9 @@ async fn answers(settings: &Settings, version: KubernetesVersion, facts: &Facts)
     answered.map_err(|error| format!("{url} does not answer: {}", crate::error::in_one_line(&error)))
 }
 
-async fn version(session: &Session, settings: &Settings) -> Result<KubernetesVersion, Error> {
+/// The version that the settings mean; words like `latest` are asked of the release's server.
+pub(super) async fn version(session: &Session) -> Result<KubernetesVersion, Error> {
+    let settings = session.settings()?;
     let text = &settings.source.kubernetes_version;
     let doing = || format!("find out which version `{text}` is");
     match text.parse::<VersionRequest>().map_err(|source| Error::other(doing(), source))? {

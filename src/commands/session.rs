@@ -22,7 +22,6 @@ pub(super) struct Session {
     pub(super) reporter: Reporter,
     /// Where logs and locks are.
     state: PathBuf,
-    pub(super) log: Option<PathBuf>,
 }
 
 /// The cluster that a command is about.
@@ -60,18 +59,18 @@ impl Session {
             _ => None,
         };
         // A log is a help, and its lack no reason to fail.
-        let (log, path) = changes
+        let log = changes
             .zip(settings.as_ref())
             .and_then(|(command, settings)| {
                 let id = ClusterId::new(settings.cluster.id.unwrap_or(0));
                 let name = Names::new(id, settings.cluster.label.as_deref()).context();
                 report::open_log(&state, &name, command).ok()
             })
-            .map_or((None, None), |(file, path)| (Some(file), Some(path)));
+            .map(|(file, _)| file);
         report::init_tracing(log.as_ref().and_then(|log| log.try_clone().ok()), verbosity);
         let terminal = report::interactive(std::io::stderr().is_terminal(), &environment);
         let reporter = Reporter::new(cli.global.output.into(), verbosity, terminal, log);
-        Ok(Self { environment, home, settings, output: cli.global.output, reporter, state, log: path })
+        Ok(Self { environment, home, settings, output: cli.global.output, reporter, state })
     }
 
     pub(super) fn settings(&self) -> Result<&Settings, Error> {

@@ -3,12 +3,12 @@
 use super::image::{self, Wanted};
 use super::session::{Identity, Session};
 use crate::cluster::overlap::{Taken, overlaps};
-use crate::cluster::{ClusterSpec, NodeSpec, Role, SpecInput};
+use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
 use crate::doctor::{self, Load};
-use crate::engine::{Engine, Facts, State, label};
+use crate::engine::{Engine, Facts, Rights, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Making, Times, Work};
-use crate::node::{files, phases};
+use crate::node::{files, phases, pod_ranges};
 use crate::pki::{self, PkiRequest, Validity};
 use crate::plan::{self, Observed, ObservedNode, Stage, Step};
 use crate::ready::{self, Patience};
@@ -80,18 +80,18 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
         reporter.send(Event::RunStarted { command: "up".to_owned(), cluster: identity.names.context() });
     }
 
-    let mut observed = Observed::default();
-    let mut images_lock = None;
-    let mut wanted = image::wanted(session, &engine, &facts, &mut observed).await?;
-    if !wanted.stages.is_empty() && !dry_run {
-        images_lock = Some(session.lock_images(&cancel).await?);
-        // Another run may have made them in the meantime.
-        wanted = image::wanted(session, &engine, &facts, &mut observed).await?;
-    }
-    let spec = spec(session, &identity, &wanted)?;
-    observe(&engine, &identity, &spec, &mut observed).await?;
-    check_settings(&engine, &spec, &observed).await?;
+    let version = image::version(session).await?;
+    let spec = spec(session, &identity, version)?;
+    let mut observed = observe(&engine, &identity, &spec).await?;
+    check_settings(&engine, &identity, &spec).await?;
     let stages = plan::plan(&spec, &observed);
+    let (wanted, images_lock) = if plan::creates(&stages, None) {
+        // Held while others may make the same images; a dry run makes none.
+        let lock = if dry_run { None } else { Some(session.lock_images(&cancel).await?) };
+        (image::wanted(session, &engine, &facts, version, &mut observed).await?, lock)
+    } else {
+        (image::unneeded(session, version)?, None)
+    };
     check_host(&engine, &facts, &spec, &stages, &wanted.stages, reporter).await?;
 
     if dry_run {
@@ -117,8 +117,11 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let asking = Instant::now();
     reporter.send(Event::StageStarted { stage: stage.clone() });
     let client = ready::client(&config)?;
-    let (result, fetched) =
-        tokio::join!(ready::wait(&client, &engine, &spec, patience, reporter, &cancel), kubectl);
+    let waiting = async {
+        ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await?;
+        pod_ranges::assign(&client, &spec).await
+    };
+    let (result, fetched) = tokio::join!(waiting, kubectl);
     let took = asking.elapsed();
     reporter.send(Event::StageFinished { stage: stage.clone(), took, ok: result.is_ok() });
     result.map_err(|source| match source {
@@ -154,7 +157,7 @@ fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Err
 }
 
 /// The cluster as it is wanted; all that is wrong with it is told at once.
-pub(super) fn spec(session: &Session, identity: &Identity, wanted: &Wanted) -> Result<ClusterSpec, Error> {
+fn spec(session: &Session, identity: &Identity, version: KubernetesVersion) -> Result<ClusterSpec, Error> {
     let settings = session.settings()?;
     let cluster = &settings.cluster;
     let input = SpecInput {
@@ -162,7 +165,7 @@ pub(super) fn spec(session: &Session, identity: &Identity, wanted: &Wanted) -> R
         label: identity.label.clone(),
         num_nodes: cluster.num_nodes,
         no_dedicated: cluster.no_dedicated,
-        version: wanted.inputs.version,
+        version,
         cni: match cluster.cni_plugin {
             crate::settings::CniPlugin::Bridge => crate::cluster::CniPlugin::Bridge,
         },
@@ -179,17 +182,10 @@ pub(super) fn spec(session: &Session, identity: &Identity, wanted: &Wanted) -> R
 }
 
 /// What the engine has of this cluster.
-async fn observe(
-    engine: &Engine,
-    identity: &Identity,
-    spec: &ClusterSpec,
-    observed: &mut Observed,
-) -> Result<(), Error> {
+async fn observe(engine: &Engine, identity: &Identity, spec: &ClusterSpec) -> Result<Observed, Error> {
     let refused = |source| Error::other(format!("look for cluster {}", identity.names.context()), source);
     let networks = engine.networks().await.map_err(refused)?;
-    observed.network = networks.iter().any(|network| network.name == spec.network.name);
     let volumes = engine.volumes(&identity.selector()).await.map_err(refused)?;
-    observed.volumes = volumes.into_iter().map(|volume| volume.name).collect();
     let containers = engine.containers(&identity.selector()).await.map_err(refused)?;
     let nodes = containers.into_iter().map(|container| async move {
         let role = match container.labels.get(label::ROLE).map(String::as_str) {
@@ -202,42 +198,45 @@ async fn observe(
         };
         Ok((container.name, ObservedNode { state: container.state, phases }))
     });
-    observed.nodes = future::try_join_all(nodes).await.map_err(refused)?.into_iter().collect();
-    Ok(())
+    Ok(Observed {
+        network: networks.iter().any(|network| network.name == spec.network.name),
+        nodes: future::try_join_all(nodes).await.map_err(refused)?.into_iter().collect(),
+        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        ..Observed::default()
+    })
 }
 
-/// A running cluster keeps its settings: others are refused, each by name.
-async fn check_settings(engine: &Engine, spec: &ClusterSpec, observed: &Observed) -> Result<(), Error> {
-    if !observed.network {
-        return Ok(());
+/// A cluster keeps its settings while it has nodes: others are refused, each by name.
+async fn check_settings(engine: &Engine, identity: &Identity, spec: &ClusterSpec) -> Result<(), Error> {
+    let doing = || format!("look at the settings of cluster `{}`", spec.names.context());
+    let networks = engine.networks().await.map_err(|source| Error::other(doing(), source))?;
+    if let Some(network) = networks.iter().find(|network| network.name == spec.network.name) {
+        if !network.labels.contains_key(label::CLUSTER) {
+            return Err(Error::with_hint(
+                format!("there is a network `{}` that is not ours", network.name),
+                "remove it, or choose another cluster with `--cluster-id` or `--label`",
+            ));
+        }
+        if !network.subnets.contains(&spec.network.subnet) {
+            return Err(Error::with_hint(
+                format!("network `{}` does not have the range {}", network.name, spec.network.subnet),
+                "give the `--dind-subnet` that it was made with, or remove it with `local-cluster clean`",
+            ));
+        }
     }
-    let networks = engine.networks().await.map_err(|source| Error::other("look at the cluster's network", source))?;
-    let Some(network) = networks.into_iter().find(|network| network.name == spec.network.name) else {
+    let nodes = identity.containers(engine).await?;
+    let Some(kept) = nodes.iter().find_map(|node| node.labels.get(label::SETTINGS)) else {
         return Ok(());
     };
-    let Some(kept) = network.labels.get(label::SETTINGS) else {
-        return Err(Error::with_hint(
-            format!("there is a network `{}` that is not ours", network.name),
-            "remove it, or choose another cluster with `--cluster-id` or `--label`",
-        ));
-    };
-    let running: BTreeMap<String, String> = serde_json::from_str(kept)
-        .map_err(|source| Error::other(format!("read the label of network `{}`", network.name), source))?;
-    let mut differences = ClusterSpec::differences(&spec.fingerprint(), &running);
-    if observed.nodes.is_empty() {
-        // A network that outlived its nodes has settings of no consequence but its own range.
-        differences.retain(|difference| difference.setting == "dind.subnet");
-    }
+    let running: BTreeMap<String, String> =
+        serde_json::from_str(kept).map_err(|source| Error::other(doing(), source))?;
+    let differences = ClusterSpec::differences(&spec.fingerprint(), &running);
     if differences.is_empty() {
         return Ok(());
     }
     Err(Error::with_hint(
-        format!(
-            "cluster `{}` was made with other settings: {}",
-            spec.names.context(),
-            plan::describe(&differences)
-        ),
-        "give the settings that it has, or remove it with `local-cluster clean` and make it anew",
+        format!("cluster `{}` was made with other settings: {}", spec.names.context(), plan::describe(&differences)),
+        "give the settings that it has, or remove it with `local-cluster down` and make it anew",
     ))
 }
 
@@ -306,17 +305,15 @@ async fn making<'a>(
     spec: &'a ClusterSpec,
     stages: &[Stage],
 ) -> Result<Making<'a>, Error> {
-    let rights = execute::rights(work).await?;
+    // Only a node that is made needs to know.
+    let rights = if plan::creates(stages, None) { execute::rights(work).await? } else { Rights::Privileged };
     let not_before = time::OffsetDateTime::now_utc() - time::Duration::DAY;
     let validity = Validity::years(not_before, CERTIFICATE_YEARS);
-    let creates = |role: Role| {
-        stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step, Step::CreateNode(node) if node.role == role))
-    };
-    let (master, authority) = if creates(Role::Master) {
+    let (master, authority) = if plan::creates(stages, Some(Role::Master)) {
         let request = pki_request(spec, spec.master(), validity);
         let pki = pki::issue(&request).map_err(|source| Error::other("issue the cluster's certificates", source))?;
         (pki.files, Some(pki.authorities.ca))
-    } else if creates(Role::Worker) {
+    } else if plan::creates(stages, Some(Role::Worker)) {
         (Vec::new(), Some(authority_of(engine, spec.master(), validity).await?))
     } else {
         (Vec::new(), None)

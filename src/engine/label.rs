@@ -8,7 +8,7 @@ pub const ID: &str = "local-cluster.id";
 pub const ROLE: &str = "local-cluster.role";
 /// The Kubernetes node name.
 pub const NODE: &str = "local-cluster.node";
-/// On the network: the settings that a running cluster cannot change, as JSON.
+/// On nodes: the settings that a cluster cannot change while it has them, as JSON.
 pub const SETTINGS: &str = "local-cluster.settings";
 /// The version of this program that made it.
 pub const VERSION: &str = "local-cluster.version";

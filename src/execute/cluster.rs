@@ -14,9 +14,7 @@ use std::time::Instant;
 
 pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Result<(), Error> {
     let network = &making.spec.network;
-    let mut labels = cluster_labels(making.spec);
-    let settings = serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
-    labels.insert(label::SETTINGS.to_owned(), settings);
+    let labels = cluster_labels(making.spec);
     work.engine
         .create_network(&network.name, network.subnet, network.gateway, network.ip_range, &labels)
         .await
@@ -98,6 +96,8 @@ fn port_is_taken(error: &EngineError) -> bool {
 
 fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option<u16>) -> NodeContainer {
     let mut labels = cluster_labels(making.spec);
+    let settings = serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
+    labels.insert(label::SETTINGS.to_owned(), settings);
     labels.insert(label::ROLE.to_owned(), node.role.to_string());
     labels.insert(label::NODE.to_owned(), node.name.clone());
     labels.insert(label::PRELOAD_USED.to_owned(), work.images.preload.clone());

@@ -250,7 +250,7 @@ fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
         observed.nodes.remove("kube-node-1");
     }), @r"
     [left over]
-      remove kube-node-1, which was left half-done
+      remove kube-node-1, which cannot be used as it is
     [workers]
       create kube-node-1 at 10.192.0.3
     [join]
@@ -262,7 +262,7 @@ fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
 fn a_container_that_was_never_started_may_lack_files() {
     insta::assert_snapshot!(with_node("kube-node-1", stopped(State::Created)), @r"
     [left over]
-      remove kube-node-1, which was left half-done
+      remove kube-node-1, which cannot be used as it is
     [workers]
       create kube-node-1 at 10.192.0.3
     [join]
@@ -274,7 +274,7 @@ fn a_container_that_was_never_started_may_lack_files() {
 fn a_worker_whose_phases_have_failed_is_made_anew() {
     insta::assert_snapshot!(with_node("kube-node-1", running(Phases::Failed)), @r"
     [left over]
-      remove kube-node-1, which was left half-done
+      remove kube-node-1, which cannot be used as it is
     [workers]
       create kube-node-1 at 10.192.0.3
     [join]
@@ -286,9 +286,9 @@ fn a_worker_whose_phases_have_failed_is_made_anew() {
 fn with_a_master_whose_phases_have_failed_all_are_made_anew() {
     insta::assert_snapshot!(with_node("kube-master", running(Phases::Failed)), @r"
     [left over]
-      remove kube-master, which was left half-done
-      remove kube-node-1, which was left half-done
-      remove kube-node-2, which was left half-done
+      remove kube-master, which cannot be used as it is
+      remove kube-node-1, which cannot be used as it is
+      remove kube-node-2, which cannot be used as it is
     [master]
       create kube-master at 10.192.0.2
     [workers]
@@ -311,7 +311,7 @@ fn without_a_master_workers_are_of_no_use() {
         observed.volumes.remove("kube-node-2-data");
     }), @r"
     [left over]
-      remove kube-node-1, which was left half-done
+      remove kube-node-1, which cannot be used as it is
     [master]
       create kube-master at 10.192.0.2
     [workers]
@@ -452,7 +452,8 @@ fn an_authority_is_needed_where_workers_join_a_master_that_stays() {
     let needed = |change: &dyn Fn(&mut Observed)| {
         let mut observed = wanted.everything();
         change(&mut observed);
-        needs_authority(&wanted.stages(&observed))
+        let stages = wanted.stages(&observed);
+        creates(&stages, Some(Role::Worker)) && !creates(&stages, Some(Role::Master))
     };
     assert!(!needed(&|_| {}));
     assert!(!needed(&|observed| observed.nodes.clear()));
@@ -694,6 +695,7 @@ proptest! {
         }
         let worker = wanted.spec.workers().any(|node| created.contains(node.container.as_str()));
         let kept = !created.contains(wanted.spec.master().container.as_str());
-        prop_assert_eq!(needs_authority(&stages), worker && kept);
+        prop_assert_eq!(creates(&stages, Some(Role::Worker)), worker);
+        prop_assert_eq!(creates(&stages, Some(Role::Master)), !kept);
     }
 }
