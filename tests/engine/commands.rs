@@ -122,9 +122,9 @@ fn a_cluster_keeps_its_settings() {
     let settings =
         json!({ "cluster.podSubnet": "10.244.0.0/16", "source.kubernetesVersion": "1.30.1" })
             .to_string();
-    let labels =
-        json!({ "local-cluster.cluster": "local-cluster", "local-cluster.settings": settings });
-    let containers = json!([{ "Names": ["/kube-master"], "State": "exited", "Labels": { "local-cluster.role": "master" } }]);
+    let labels = json!({ "local-cluster.cluster": "local-cluster" });
+    let containers = json!([{ "Names": ["/kube-master"], "State": "exited",
+        "Labels": { "local-cluster.role": "master", "local-cluster.settings": settings } }]);
     let fake = engine(&network(&labels), &containers);
     let ended = run(
         &fake,
@@ -143,7 +143,7 @@ fn a_cluster_keeps_its_settings() {
     local-cluster up: cluster `local-cluster`
     error: cluster `local-cluster` was made with other settings: `cluster.podSubnet` is 10.244.0.0/16 and 10.100.0.0/16 is wanted; `source.kubernetesVersion` is 1.30.1 and 1.36.3 is wanted
 
-    hint: give the settings that it has, or remove it with `local-cluster clean` and make it anew
+    hint: give the settings that it has, or remove it with `local-cluster down` and make it anew
     ");
     assert_untouched(&fake);
 }
