@@ -7,6 +7,7 @@ use crate::cluster::ClusterSpec;
 use crate::engine::{Engine, Facts, Rights};
 use crate::error::Error;
 use crate::image::{ImageInputs, ImagePlan};
+use crate::node::phases;
 use crate::pki::{Authority, PkiFile};
 use crate::plan::{Stage, Step};
 use crate::report::{Event, Reporter};
@@ -136,7 +137,8 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
             let thawed = work.engine.unpause(&node.container).await;
             thawed.map_err(|source| Error::other(format!("unpause {}", node.container), source))
         }
-        Step::AwaitPhases(node) => cluster::await_phases(work, node).await,
+        Step::AwaitApiServer(node) => cluster::await_phases(work, node, phases::API_SERVER).await,
+        Step::AwaitPhases(node) => cluster::await_phases(work, node, phases::of(node.role)).await,
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Step {
     StartNode(NodeSpec),
     /// Thaw a node.
     UnpauseNode(NodeSpec),
+    /// Wait for the API server of a master.
+    AwaitApiServer(NodeSpec),
     /// Wait for kubeadm's phases in a node.
     AwaitPhases(NodeSpec),
 }
@@ -58,6 +60,7 @@ impl fmt::Display for Step {
             Self::CreateNode(node) => write!(formatter, "create {} at {}", node.container, node.address),
             Self::StartNode(node) => write!(formatter, "start {}", node.container),
             Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
+            Self::AwaitApiServer(node) => write!(formatter, "wait for the API server on {}", node.container),
             Self::AwaitPhases(node) => match node.role {
                 Role::Master => write!(formatter, "wait for kubeadm init on {}", node.container),
                 Role::Worker => write!(formatter, "wait for kubeadm join on {}", node.container),
@@ -158,13 +161,23 @@ pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
     let wait = |role: Role| {
         steps(&|node, fate| (node.role == role && fate != Fate::Keep).then(|| Step::AwaitPhases(node.clone())))
     };
+    // A worker that boots beside the API server takes the processors from it, and has nothing to do before it answers.
+    let workers = create(Role::Worker);
+    let first = if workers.is_empty() {
+        Vec::new()
+    } else {
+        steps(&|node, fate| {
+            (node.role == Role::Master && fate != Fate::Keep).then(|| Step::AwaitApiServer(node.clone()))
+        })
+    };
     let network = if observed.network { Vec::new() } else { vec![Step::CreateNetwork] };
     [
         ("left over", steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RemoveNode(node.clone())))),
         ("network", network),
         // The master first: everything else waits for its API server.
         ("master", create(Role::Master)),
-        ("workers", create(Role::Worker)),
+        ("api server", first),
+        ("workers", workers),
         ("control plane", wait(Role::Master)),
         ("join", wait(Role::Worker)),
     ]

@@ -122,9 +122,9 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option
     }
 }
 
-pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
+pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec, names: &[&str]) -> Result<(), Error> {
     let began = Instant::now();
-    phases::wait(work.engine, &node.container, node.role, work.cancel, |phase| {
+    phases::wait(work.engine, &node.container, names, work.cancel, |phase| {
         work.reporter.send(Event::StepFinished {
             stage: "kubeadm".to_owned(),
             step: format!("{}: {phase}", node.name),

@@ -19,6 +19,8 @@ const MASTER: [&str; 10] = [
     "kube-proxy",
     "coredns",
 ];
+/// The phases after which a master's API server answers.
+pub const API_SERVER: &[&str] = &["control-plane", "api-server"];
 const WORKER: [&str; 1] = ["join"];
 
 const SCRIPT: &str = "/usr/local/lib/local-cluster/phases";
@@ -62,16 +64,16 @@ pub async fn observe(engine: &Engine, container: &str, role: Role) -> Result<Pha
     Ok(read(role, &executed.text()))
 }
 
-/// Waits until all phases of a node are complete; `done` is told of each.
+/// Waits until these phases of a node are complete; `done` is told of each.
 pub async fn wait(
     engine: &Engine,
     container: &str,
-    role: Role,
+    names: &[&str],
     cancel: &CancellationToken,
     mut done: impl FnMut(&str) + Send,
 ) -> Result<(), Error> {
     let mut command = vec![SCRIPT, "watch"];
-    command.extend(of(role));
+    command.extend(names);
     let mut failed = None;
     let watching = engine.exec_lines(container, &command, |line| {
         if let Some(phase) = line.strip_prefix("done ") {

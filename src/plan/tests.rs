@@ -131,6 +131,8 @@ fn nothing_is_there() {
       create the network
     [master]
       create kube-master at 10.192.0.2
+    [api server]
+      wait for the API server on kube-master
     [workers]
       create kube-node-1 at 10.192.0.3
       create kube-node-2 at 10.192.0.4
@@ -169,6 +171,8 @@ fn nothing_is_there_and_all_is_built_from_modules() {
       create the network
     [master]
       create kube-master at 10.192.0.2
+    [api server]
+      wait for the API server on kube-master
     [workers]
       create kube-node-1 at 10.192.0.3
     [control plane]
@@ -195,6 +199,8 @@ fn images_are_there_and_no_cluster() {
       create the network
     [master]
       create kube-master at 10.192.0.2
+    [api server]
+      wait for the API server on kube-master
     [workers]
       create kube-node-1 at 10.192.0.3
       create kube-node-2 at 10.192.0.4
@@ -291,6 +297,8 @@ fn with_a_master_whose_phases_have_failed_all_are_made_anew() {
       remove kube-node-2, which cannot be used as it is
     [master]
       create kube-master at 10.192.0.2
+    [api server]
+      wait for the API server on kube-master
     [workers]
       create kube-node-1 at 10.192.0.3
       create kube-node-2 at 10.192.0.4
@@ -314,6 +322,8 @@ fn without_a_master_workers_are_of_no_use() {
       remove kube-node-1, which cannot be used as it is
     [master]
       create kube-master at 10.192.0.2
+    [api server]
+      wait for the API server on kube-master
     [workers]
       create kube-node-1 at 10.192.0.3
       create kube-node-2 at 10.192.0.4
@@ -340,6 +350,8 @@ fn stopped_nodes_are_started() {
     insta::assert_snapshot!(wanted.text(&observed), @r"
     [master]
       start kube-master
+    [api server]
+      wait for the API server on kube-master
     [workers]
       start kube-node-1
       start kube-node-2
@@ -621,6 +633,9 @@ impl Model<'_> {
                 let found = self.observed.nodes.get_mut(&node.container).unwrap();
                 assert_eq!(found.state, State::Paused);
                 *found = running(Phases::Running);
+            }
+            Step::AwaitApiServer(node) => {
+                assert_eq!(self.observed.nodes[&node.container].state, State::Running);
             }
             Step::AwaitPhases(node) => {
                 let master = self.observed.nodes[&self.wanted.spec.master().container];
