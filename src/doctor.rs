@@ -91,7 +91,7 @@ pub fn examine(facts: &Facts, host: Option<&Host>, load: Load) -> Vec<Finding> {
             find(
                 free < DISK,
                 format!("{} has {} MB of disk left, and {} MB are needed", facts.data_root, free >> 20, need >> 20),
-                "free some: `local-cluster clean --images --cache` removes what is unused of ours, `docker system prune` what is of others",
+                "free some: `local-cluster clean --images --cache` removes what this tool takes, `docker system df` shows what others take",
             );
         }
     }
@@ -109,9 +109,7 @@ mod tests {
             cgroup_v1: true,
             architecture: "x86_64".to_owned(),
             memory: 8 << 30,
-            processors: 2,
             data_root: "/var/lib/docker".to_owned(),
-            operating_system: String::new(),
             security_options: Vec::new(),
             backing_filesystem: Some("extfs".to_owned()),
         }

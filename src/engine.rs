@@ -17,7 +17,7 @@ pub use container::{Job, Mount, NodeContainer, Publish};
 pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;
-pub use object::{Found, Network, State};
+pub use object::{Found, Network, Published, State};
 pub use rights::Rights;
 
 use bollard::Docker;
@@ -49,12 +49,8 @@ pub struct Facts {
     pub architecture: String,
     /// Memory of the host in bytes.
     pub memory: u64,
-    /// Processors of the host.
-    pub processors: u64,
     /// Where the engine keeps its data, on its own host.
     pub data_root: String,
-    /// `Docker Desktop`, `Debian GNU/Linux 12 (bookworm)`...
-    pub operating_system: String,
     /// Options like `name=seccomp,profile=default` or `name=rootless`.
     pub security_options: Vec<String>,
     /// The file system below the data root, where the engine tells.
@@ -101,9 +97,7 @@ impl Engine {
             cgroup_v1: info.cgroup_version.is_none_or(|version| version.to_string() != "2"),
             architecture: info.architecture.unwrap_or_default(),
             memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
-            processors: info.ncpu.and_then(|count| count.try_into().ok()).unwrap_or(1),
             data_root: info.docker_root_dir.unwrap_or_default(),
-            operating_system: info.operating_system.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
             backing_filesystem,
         })

@@ -9,6 +9,7 @@ use crate::report::{self, Reporter};
 use crate::settings::{self, Loaded, Settings};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// One run of the program.
@@ -78,6 +79,12 @@ impl Session {
     }
 
     pub(super) async fn engine(&self) -> Result<Engine, Error> {
+        if let Some(host) = self.environment.get("DOCKER_HOST").filter(|host| is_remote(host)) {
+            return Err(Error::with_hint(
+                format!("the engine at `{host}` is on another host, where the API server would not be reached: remote engines come later"),
+                "run `local-cluster` on that host, or unset DOCKER_HOST to use the engine of this one",
+            ));
+        }
         Engine::connect().await.map_err(|source| Error::other("use the Docker engine", source))
     }
 
@@ -137,7 +144,8 @@ impl Session {
     /// Where downloads are kept between runs.
     pub(super) fn downloads(&self) -> PathBuf {
         let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty());
-        let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
+        // By its rule a relative path is none.
+        let cache = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let home = set("HOME").map_or_else(std::env::temp_dir, |home| Path::new(home).join(".cache"));
         cache.unwrap_or(home).join("local-cluster")
     }
@@ -154,6 +162,21 @@ impl Identity {
         let found = engine.containers(&self.selector()).await;
         found.map_err(|source| Error::other(format!("look for cluster {}", self.names.context()), source))
     }
+}
+
+/// Whether an address as `DOCKER_HOST` has it leads to another host.
+fn is_remote(host: &str) -> bool {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+    if matches!(scheme, "unix" | "npipe") {
+        return false;
+    }
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let name = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    let is_this = name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    scheme == "ssh" || !is_this
 }
 
 /// The networks of all clusters.
@@ -194,6 +217,16 @@ mod tests {
             name: String::new(),
             labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
             subnets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn engines_of_other_hosts_are_remote() {
+        for host in ["unix:///run/docker.sock", "tcp://127.0.0.1:2375", "http://localhost:1", "tcp://[::1]:2375", "127.0.0.1:1"] {
+            assert!(!is_remote(host), "{host}");
+        }
+        for host in ["tcp://10.0.0.1:2375", "https://docker", "ssh://me@host", "ssh://localhost", "tcp://[fd00::1]:1"] {
+            assert!(is_remote(host), "{host}");
         }
     }
 

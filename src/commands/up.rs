@@ -166,9 +166,7 @@ fn spec(session: &Session, identity: &Identity, version: KubernetesVersion) -> R
         num_nodes: cluster.num_nodes,
         no_dedicated: cluster.no_dedicated,
         version,
-        cni: match cluster.cni_plugin {
-            crate::settings::CniPlugin::Bridge => crate::cluster::CniPlugin::Bridge,
-        },
+        cni: cluster.cni_plugin,
         pool: settings.dind.subnet,
         pod_subnet: cluster.pod_subnet,
         service_subnet: cluster.service_subnet,
@@ -354,7 +352,7 @@ async fn write_kubeconfig(
     identity: &Identity,
     spec: &ClusterSpec,
 ) -> Result<String, Error> {
-    let config = super::inspect::host_kubeconfig(engine, spec.master(), spec.api_server_address).await?;
+    let config = super::inspect::host_kubeconfig(engine, spec.master()).await?;
     let path = session.directory(&identity.names)?.join("admin.conf");
     let user = session
         .settings()?

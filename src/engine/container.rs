@@ -331,26 +331,6 @@ impl Engine {
             None => Ok(-1),
         }
     }
-
-    /// The last lines that a container has printed.
-    pub async fn log_tail(&self, name: &str, lines: usize) -> Result<Vec<String>, EngineError> {
-        let options =
-            LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
-        let parts: Vec<LogOutput> = self
-            .docker
-            .logs(name, Some(options))
-            .try_collect()
-            .await
-            .doing(|| format!("read the output of container {name}"))?;
-        let mut collected = Vec::new();
-        let mut lines = Lines::default();
-        let mut collect = |line: &str| collected.push(line.to_owned());
-        for part in &parts {
-            lines.take(part, &mut collect);
-        }
-        lines.finish(&mut collect);
-        Ok(collected)
-    }
 }
 
 /// Output cut into lines, with the last of them kept for the message of a failure.

@@ -8,6 +8,7 @@ use bollard::query_parameters::{
 };
 use ipnetwork::Ipv4Network;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// An object of ours.
@@ -23,8 +24,6 @@ pub struct Found {
     pub image: String,
     /// Of a container: the volumes that it mounts.
     pub volumes: Vec<String>,
-    /// Of a container: the ports of the engine's host, by port of the container.
-    pub ports: BTreeMap<u16, u16>,
 }
 
 /// What a container is doing.
@@ -54,8 +53,23 @@ pub struct Network {
     pub subnets: Vec<Ipv4Network>,
 }
 
-fn by_label(label: &str) -> Option<HashMap<String, Vec<String>>> {
-    Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]))
+/// Where a container's port is published, as a client on the engine's host writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// An address at which it answers.
+    pub address: Ipv4Addr,
+    /// The port of the engine's host.
+    pub port: u16,
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.address, self.port)
+    }
+}
+
+fn by_label(label: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![label.to_owned()])])
 }
 
 fn sorted(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
@@ -74,7 +88,7 @@ fn exit_status(words: &str) -> i64 {
 impl Engine {
     /// All containers with this label (`name` or `name=value`), running or not.
     pub async fn containers(&self, label: &str) -> Result<Vec<Found>, EngineError> {
-        let options = ListContainersOptions { all: true, filters: by_label(label), ..ListContainersOptions::default() };
+        let options = ListContainersOptions { all: true, filters: Some(by_label(label)), ..ListContainersOptions::default() };
         let found = self.docker.list_containers(Some(options)).await.doing(|| "list containers".to_owned())?;
         let mut containers: Vec<Found> = found
             .into_iter()
@@ -98,12 +112,6 @@ impl Engine {
                     state,
                     image: container.image.unwrap_or_default(),
                     volumes: container.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
-                    ports: container
-                        .ports
-                        .unwrap_or_default()
-                        .into_iter()
-                        .filter_map(|port| Some((port.private_port, port.public_port?)))
-                        .collect(),
                 }
             })
             .collect();
@@ -111,22 +119,28 @@ impl Engine {
         Ok(containers)
     }
 
-    /// The port of the engine's host on which a port of a container is to be published, started or not.
-    pub async fn published_port(&self, container: &str, port: u16) -> Result<Option<u16>, EngineError> {
+    /// Where on the engine's host a port of a container is to be published, started or not.
+    pub async fn published(&self, container: &str, port: u16) -> Result<Option<Published>, EngineError> {
         let inspected = self
             .docker
             .inspect_container(container, None)
             .await
             .doing(|| format!("inspect container {container}"))?;
         let bindings = inspected.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
-        Ok(bindings
-            .get(&format!("{port}/tcp"))
-            .and_then(|bindings| bindings.as_ref()?.first()?.host_port.as_ref()?.parse().ok()))
+        let binding = bindings.get(&format!("{port}/tcp")).and_then(|bindings| bindings.as_ref()?.first());
+        Ok(binding.and_then(|binding| {
+            let address = binding.host_ip.as_ref().and_then(|address| address.parse().ok());
+            Some(Published {
+                // All addresses of the host: this one is among them.
+                address: address.filter(|address: &Ipv4Addr| !address.is_unspecified()).unwrap_or(Ipv4Addr::LOCALHOST),
+                port: binding.host_port.as_ref()?.parse().ok()?,
+            })
+        }))
     }
 
     /// All volumes with this label.
     pub async fn volumes(&self, label: &str) -> Result<Vec<Found>, EngineError> {
-        let options = ListVolumesOptions { filters: by_label(label) };
+        let options = ListVolumesOptions { filters: Some(by_label(label)) };
         let found = self.docker.list_volumes(Some(options)).await.doing(|| "list volumes".to_owned())?;
         let found = found.volumes.unwrap_or_default().into_iter();
         Ok(found.map(|volume| plain(volume.name, volume.labels.into_iter().collect())).collect())
@@ -226,7 +240,6 @@ fn plain(name: String, labels: BTreeMap<String, String>) -> Found {
         state: State::Other,
         image: String::new(),
         volumes: Vec::new(),
-        ports: BTreeMap::new(),
     }
 }
 

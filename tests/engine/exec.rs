@@ -121,7 +121,7 @@ async fn phases_that_end_well_are_told_one_by_one() {
     let fake = printing(&[(1, "done a\ndone"), (1, " b\nnoise\n")], 0);
     let mut done = Vec::new();
     let (engine, cancel) = (fake.engine(), CancellationToken::new());
-    phases::wait(&engine, "c", Role::Worker, &cancel, |phase| {
+    phases::wait(&engine, "c", phases::of(Role::Worker), &cancel, |phase| {
         done.push(phase.to_owned());
     })
     .await
@@ -141,7 +141,7 @@ async fn a_phase_that_fails_brings_its_journal() {
     let waited = phases::wait(
         &fake.engine(),
         "c",
-        Role::Worker,
+        phases::of(Role::Worker),
         &CancellationToken::new(),
         |_| (),
     )
@@ -187,7 +187,7 @@ async fn a_node_that_stops_while_it_is_waited_for_is_told() {
     let waited = phases::wait(
         &fake.engine(),
         "c",
-        Role::Worker,
+        phases::of(Role::Worker),
         &CancellationToken::new(),
         |_| (),
     )
@@ -206,7 +206,7 @@ async fn waiting_ends_with_the_wish_to_stop() {
     ]);
     let cancel = CancellationToken::new();
     let engine = fake.engine();
-    let waiting = phases::wait(&engine, "c", Role::Worker, &cancel, |_| ());
+    let waiting = phases::wait(&engine, "c", phases::of(Role::Worker), &cancel, |_| ());
     let stopping = async {
         fake.until_asked("POST /exec/e/start").await;
         cancel.cancel();
