@@ -167,7 +167,8 @@ impl Identity {
 /// Whether an address as `DOCKER_HOST` has it leads to another host.
 fn is_remote(host: &str) -> bool {
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
-    if matches!(scheme, "unix" | "npipe") {
+    // What is not known is for the client to refuse.
+    if !matches!(scheme, "tcp" | "http" | "https" | "ssh") {
         return false;
     }
     let authority = rest.split('/').next().unwrap_or(rest);
