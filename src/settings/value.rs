@@ -174,7 +174,7 @@ fn version(text: &str) -> Result<Value, Wrong> {
         Err(VersionError::Malformed(_)) => "is not a version of Kubernetes",
         Err(VersionError::PreRelease(_)) => "is a pre-release or a build of one's own",
         Err(VersionError::Unsupported(_)) => {
-            "is not supported, as the containerd in the nodes speaks only CRI v1"
+            "is not supported: the nodes' containerd needs a kubelet of Kubernetes 1 that speaks CRI v1"
         }
     };
     Err(Wrong::new(
