@@ -61,8 +61,12 @@ impl Engine {
     /// Connects to the engine that `DOCKER_HOST` names, else to the local one, and checks that it answers and is not
     /// too old.
     pub async fn connect() -> Result<Self, EngineError> {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-        let unreachable = |source| EngineError::Unreachable { host: host.clone(), source };
+        let host = std::env::var("DOCKER_HOST")
+            .unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let unreachable = |source| EngineError::Unreachable {
+            host: host.clone(),
+            source,
+        };
         let docker = Docker::connect_with_defaults().map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
         let api = version.api_version.unwrap_or_default();
@@ -79,24 +83,41 @@ impl Engine {
 
     /// Wraps a client that is connected elsewhere: the tests' way in.
     pub fn from_address(address: &str) -> Result<Self, EngineError> {
-        let docker = Docker::connect_with_http(address, 10, bollard::API_DEFAULT_VERSION)
-            .map_err(|source| EngineError::Unreachable { host: address.to_owned(), source })?;
+        let docker = Docker::connect_with_http(address, 10, bollard::API_DEFAULT_VERSION).map_err(
+            |source| EngineError::Unreachable {
+                host: address.to_owned(),
+                source,
+            },
+        )?;
         Ok(Self { docker })
     }
 
     /// What the engine says of itself.
     pub async fn facts(&self) -> Result<Facts, EngineError> {
-        let info = self.docker.info().await.doing(|| "ask the engine about itself".to_owned())?;
-        let backing_filesystem = info.driver_status.iter().flatten().find_map(|pair| match pair.as_slice() {
-            [key, value] if key == "Backing Filesystem" => Some(value.clone()),
-            _ => None,
-        });
+        let info = self
+            .docker
+            .info()
+            .await
+            .doing(|| "ask the engine about itself".to_owned())?;
+        let backing_filesystem =
+            info.driver_status
+                .iter()
+                .flatten()
+                .find_map(|pair| match pair.as_slice() {
+                    [key, value] if key == "Backing Filesystem" => Some(value.clone()),
+                    _ => None,
+                });
         Ok(Facts {
             version: info.server_version.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
-            cgroup_v1: info.cgroup_version.is_none_or(|version| version.to_string() != "2"),
+            cgroup_v1: info
+                .cgroup_version
+                .is_none_or(|version| version.to_string() != "2"),
             architecture: info.architecture.unwrap_or_default(),
-            memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
+            memory: info
+                .mem_total
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or(0),
             data_root: info.docker_root_dir.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
             backing_filesystem,

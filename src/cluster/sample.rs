@@ -31,5 +31,8 @@ pub(crate) fn spec(change: impl FnOnce(&mut SpecInput)) -> ClusterSpec {
 /// The spec of the default settings for this version, be it supported or not.
 pub(crate) fn of_version(major: u16, minor: u16, patch: u16) -> ClusterSpec {
     let version = KubernetesVersion::new(major, minor, patch);
-    ClusterSpec { version, ..spec(|_| {}) }
+    ClusterSpec {
+        version,
+        ..spec(|_| {})
+    }
 }

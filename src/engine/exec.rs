@@ -28,8 +28,14 @@ impl Executed {
     /// The last lines of both outputs.
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let both = format!("{}\n{}", self.text(), String::from_utf8_lossy(&self.stderr));
-        let all: Vec<&str> = both.lines().filter(|line| !line.trim().is_empty()).collect();
-        all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+        let all: Vec<&str> = both
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        all.iter()
+            .skip(all.len().saturating_sub(lines))
+            .map(|line| (*line).to_owned())
+            .collect()
     }
 }
 
@@ -117,8 +123,16 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(container, options).await.doing(action)?;
-        let started = self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.doing(action)?;
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .doing(action)?;
+        let started = self
+            .docker
+            .start_exec(&exec.id, None::<StartExecOptions>)
+            .await
+            .doing(action)?;
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(part) = output.next().await {
                 take(part.doing(action)?);
@@ -146,10 +160,25 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(container, options).await.doing(action)?;
-        let start = StartExecOptions { tty: terminal.tty, ..StartExecOptions::default() };
-        let started = self.docker.start_exec(&exec.id, Some(start)).await.doing(action)?;
-        if let StartExecResults::Attached { mut output, mut input } = started {
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .doing(action)?;
+        let start = StartExecOptions {
+            tty: terminal.tty,
+            ..StartExecOptions::default()
+        };
+        let started = self
+            .docker
+            .start_exec(&exec.id, Some(start))
+            .await
+            .doing(action)?;
+        if let StartExecResults::Attached {
+            mut output,
+            mut input,
+        } = started
+        {
             // Given back when this is left, by whatever way.
             let _raw = terminal.tty.then(Raw::begin).flatten();
             let feeding = tokio::spawn(async move {

@@ -92,7 +92,9 @@ pub(super) fn wanted(kind: Kind) -> String {
             "1 to 32 lowercase letters, digits and inner dashes, and not a number alone".to_owned()
         }
         Kind::Version => {
-            format!("`1.35.2`, `1.35`, `stable-1.35`, `stable` or `latest`, from 1.{OLDEST_MINOR} on")
+            format!(
+                "`1.35.2`, `1.35`, `stable-1.35`, `stable` or `latest`, from 1.{OLDEST_MINOR} on"
+            )
         }
         Kind::Url => "a URL as https://host/path".to_owned(),
         Kind::Registry => "a host with an optional port and path as host:5000/path, \
@@ -177,10 +179,7 @@ fn version(text: &str) -> Result<Value, Wrong> {
             "is not supported: the nodes' containerd needs a kubelet of Kubernetes 1 that speaks CRI v1"
         }
     };
-    Err(Wrong::new(
-        format!("`{text}` {what}"),
-        give(Kind::Version),
-    ))
+    Err(Wrong::new(format!("`{text}` {what}"), give(Kind::Version)))
 }
 
 fn is_url(text: &str) -> bool {

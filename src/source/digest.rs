@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-
 /// What a file must have, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {

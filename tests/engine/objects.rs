@@ -54,10 +54,7 @@ async fn an_engine_that_says_little_is_asked_no_more() {
         json(200, &json!({ "CgroupVersion": "2", "MemTotal": -1 })),
     )]);
     let facts = fake.engine().facts().await.unwrap();
-    assert_eq!(
-        (facts.memory, facts.cgroup_v1),
-        (0, false)
-    );
+    assert_eq!((facts.memory, facts.cgroup_v1), (0, false));
     assert_eq!(facts.backing_filesystem, None);
 }
 
