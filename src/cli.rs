@@ -23,8 +23,8 @@ Examples:
   local-cluster --label dev kubectl get nodes
                                          the nodes of that other cluster
   local-cluster up --dry-run             what would be done
-  local-cluster down                     stop; all that is in it stays
-  local-cluster clean                    remove the cluster for good
+  local-cluster down                     remove the nodes and all in them
+  local-cluster clean                    remove network and kubeconfig, too
   local-cluster config show --origin     all settings, and where each comes from
 
 Exit codes:
@@ -82,11 +82,11 @@ pub enum Output {
 pub enum Command {
     /// Bring the cluster up: make it, start it, or add what is missing
     Up(UpArgs),
-    /// Stop the cluster; all that is in it stays for the next `up`
+    /// Remove the nodes and all that is in them; network and kubeconfig stay
     Down,
-    /// Remove the cluster: its nodes, network and volumes
+    /// Remove the cluster: what `down` removes, its network and its kubeconfig
     Clean(CleanArgs),
-    /// Show clusters, their nodes and versions
+    /// Show the cluster's nodes, and whether they are ready
     Status,
     /// Run the kubectl that fits the cluster
     #[command(disable_help_flag = true, after_help = KUBECTL)]

@@ -18,12 +18,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
 use ipnetwork::Ipv4Network;
+use serde::{Deserialize, Serialize};
 
 pub use self::fingerprint::Difference;
-pub use self::names::Names;
+pub use self::names::{Names, label_fault};
 pub use self::network::{MAX_WORKERS, NetworkPlan};
 pub use self::problem::SpecProblem;
 pub use self::version::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
@@ -89,24 +89,19 @@ impl fmt::Display for Role {
 }
 
 /// Which network plugin connects the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CniPlugin {
     /// One bridge a node, and routes between the nodes.
     #[default]
     Bridge,
-    /// A point-to-point link for each pod, and routes between the nodes.
-    Ptp,
 }
 
 impl CniPlugin {
-    /// All plugins there are.
-    pub const ALL: [Self; 2] = [Self::Bridge, Self::Ptp];
-
     /// The name, as it is written in the settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
-            Self::Ptp => "ptp",
         }
     }
 }
@@ -114,22 +109,6 @@ impl CniPlugin {
 impl fmt::Display for CniPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// A CNI plugin that this tool does not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown CNI plugin `{0}`: expected `bridge` or `ptp`")]
-pub struct UnknownCniPlugin(pub String);
-
-impl FromStr for CniPlugin {
-    type Err = UnknownCniPlugin;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|plugin| plugin.as_str() == text)
-            .ok_or_else(|| UnknownCniPlugin(text.to_owned()))
     }
 }
 

@@ -74,10 +74,6 @@ fn connector(plugin: CniPlugin, node: &NodeSpec) -> Connector {
             hairpin_mode: true,
             ipam,
         },
-        CniPlugin::Ptp => Connector::Ptp {
-            ip_masq: false,
-            ipam,
-        },
     }
 }
 
@@ -104,10 +100,6 @@ enum Connector {
         ip_masq: bool,
         /// Lets a pod reach itself through a service.
         hairpin_mode: bool,
-        ipam: HostLocal,
-    },
-    Ptp {
-        ip_masq: bool,
         ipam: HostLocal,
     },
 }
@@ -210,19 +202,6 @@ mod tests {
           ]
         }
         "#);
-    }
-
-    #[test]
-    fn ptp_has_neither_bridge_nor_hairpin() {
-        let spec = sample::spec(|input| input.cni = CniPlugin::Ptp);
-        let list: serde_json::Value =
-            serde_json::from_str(&conflist(&spec, spec.master())).unwrap();
-        let keys: Vec<_> = list["plugins"][0].as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["ipMasq", "ipam", "type"]);
-        assert_eq!(
-            list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"],
-            "10.244.1.0/24"
-        );
     }
 
     #[test]

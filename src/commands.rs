@@ -22,7 +22,11 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => {
             // A terminal that has gone away cannot be told anything.
             let _ = error.print();
-            return if error.use_stderr() { exit_code::USAGE } else { exit_code::OK };
+            return if error.use_stderr() {
+                exit_code::USAGE
+            } else {
+                exit_code::OK
+            };
         }
     };
     let environment: BTreeMap<String, String> = std::env::vars_os()
@@ -30,7 +34,12 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         .collect();
     let session = match Session::begin(&cli, environment) {
         Ok(session) => session,
-        Err(error) => return fail(&Reporter::new(cli.global.output.into(), 1, false, None), &error),
+        Err(error) => {
+            return fail(
+                &Reporter::new(cli.global.output.into(), 1, false, None),
+                &error,
+            );
+        }
     };
     match act(&cli, &session).await {
         Ok(code) => {
@@ -45,7 +54,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn fail(reporter: &Reporter, error: &Error) -> u8 {
     reporter.close();
     reporter.failed(render(error, &error.hints()));
-    reporter.send(Event::RunFinished { ok: false, next: Vec::new() });
+    reporter.send(Event::RunFinished {
+        ok: false,
+        next: Vec::new(),
+    });
     reporter.close();
     error.exit_code()
 }
@@ -86,9 +98,12 @@ fn config_command(cli: &Cli, session: &Session, command: &cli::ConfigCommand) ->
         environment: &session.environment,
         home: session.home.as_deref(),
     };
-    let text = config::run(command, &surroundings, cli.global.output).map_err(|error| match error {
-        config::ConfigError::Settings(_) | config::ConfigError::NoPlace => Error::Settings(error.into()),
-        error => Error::other("do that", error),
-    })?;
+    let text =
+        config::run(command, &surroundings, cli.global.output).map_err(|error| match error {
+            config::ConfigError::Settings(_) | config::ConfigError::NoPlace => {
+                Error::Settings(error.into())
+            }
+            error => Error::other("do that", error),
+        })?;
     print(&text)
 }

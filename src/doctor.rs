@@ -42,23 +42,40 @@ pub struct Load {
 pub fn examine(facts: &Facts, host: Option<&Host>, load: Load) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut find = |fatal: bool, text: String, remedy: &str| {
-        findings.push(Finding { text, remedy: remedy.to_owned(), fatal });
+        findings.push(Finding {
+            text,
+            remedy: remedy.to_owned(),
+            fatal,
+        });
     };
     if facts.backing_filesystem.as_deref() == Some("overlayfs") {
         find(
             true,
-            format!("the engine keeps its data on an overlay file system ({}), on which nodes cannot put another", facts.data_root),
+            format!(
+                "the engine keeps its data on an overlay file system ({}), on which nodes cannot put another",
+                facts.data_root
+            ),
             "give the engine a data root on a disk: `\"data-root\": \"/path/on/ext4\"` in its daemon.json, or a volume at /var/lib/docker where the engine itself runs in a container",
         );
     }
-    if matches!(facts.storage_driver.as_str(), "btrfs" | "zfs" | "devicemapper" | "aufs") {
+    if matches!(
+        facts.storage_driver.as_str(),
+        "btrfs" | "zfs" | "devicemapper" | "aufs"
+    ) {
         find(
             false,
-            format!("the engine's storage driver is `{}`, with which nodes have not been tried", facts.storage_driver),
+            format!(
+                "the engine's storage driver is `{}`, with which nodes have not been tried",
+                facts.storage_driver
+            ),
             "use `overlay2` on ext4 or xfs if nodes do not come up",
         );
     }
-    if facts.security_options.iter().any(|option| option.contains("name=rootless")) {
+    if facts
+        .security_options
+        .iter()
+        .any(|option| option.contains("name=rootless"))
+    {
         find(
             true,
             "the engine runs rootless, and nodes need real root rights".to_owned(),
@@ -66,11 +83,17 @@ pub fn examine(facts: &Facts, host: Option<&Host>, load: Load) -> Vec<Finding> {
         );
     }
     let need = load.masters * MASTER_MEMORY + load.workers * WORKER_MEMORY;
-    let memory = host.and_then(|host| host.memory_available).unwrap_or(facts.memory);
+    let memory = host
+        .and_then(|host| host.memory_available)
+        .unwrap_or(facts.memory);
     if need > 0 && memory < need {
         find(
             facts.memory < need,
-            format!("the nodes need {} MB of memory and {} MB are free", need >> 20, memory >> 20),
+            format!(
+                "the nodes need {} MB of memory and {} MB are free",
+                need >> 20,
+                memory >> 20
+            ),
             "ask for fewer workers with `--num-nodes`, or stop other clusters with `local-cluster down`",
         );
     }
@@ -80,7 +103,9 @@ pub fn examine(facts: &Facts, host: Option<&Host>, load: Load) -> Vec<Finding> {
         if load.masters + load.workers > 0 && limit < need {
             find(
                 true,
-                format!("the host allows {limit} inotify instances (fs.inotify.max_user_instances), and the nodes need {need}"),
+                format!(
+                    "the host allows {limit} inotify instances (fs.inotify.max_user_instances), and the nodes need {need}"
+                ),
                 "raise it: `sudo sysctl fs.inotify.max_user_instances=1024`, and the same line in /etc/sysctl.d/ to keep it",
             );
         }
@@ -90,8 +115,13 @@ pub fn examine(facts: &Facts, host: Option<&Host>, load: Load) -> Vec<Finding> {
         if free < need {
             find(
                 free < DISK,
-                format!("{} has {} MB of disk left, and {} MB are needed", facts.data_root, free >> 20, need >> 20),
-                "free some: `local-cluster clean --images --cache` removes what is unused of ours, `docker system prune` what is of others",
+                format!(
+                    "{} has {} MB of disk left, and {} MB are needed",
+                    facts.data_root,
+                    free >> 20,
+                    need >> 20
+                ),
+                "free some: `local-cluster clean --images --cache` removes what this tool takes, `docker system df` shows what others take",
             );
         }
     }
@@ -109,17 +139,22 @@ mod tests {
             cgroup_v1: true,
             architecture: "x86_64".to_owned(),
             memory: 8 << 30,
-            processors: 2,
             data_root: "/var/lib/docker".to_owned(),
-            operating_system: String::new(),
             security_options: Vec::new(),
             backing_filesystem: Some("extfs".to_owned()),
         }
     }
 
-    const THREE: Load = Load { masters: 1, workers: 2, images: false };
-    const GOOD: Host =
-        Host { inotify_instances: Some(1024), disk_free: Some(100 << 30), memory_available: Some(4 << 30) };
+    const THREE: Load = Load {
+        masters: 1,
+        workers: 2,
+        images: false,
+    };
+    const GOOD: Host = Host {
+        inotify_instances: Some(1024),
+        disk_free: Some(100 << 30),
+        memory_available: Some(4 << 30),
+    };
 
     #[test]
     fn a_good_host_lacks_nothing() {
@@ -129,13 +164,34 @@ mod tests {
 
     #[test]
     fn each_lack_is_found_with_its_remedy() {
-        let overlay = Facts { backing_filesystem: Some("overlayfs".to_owned()), ..facts() };
-        let rootless = Facts { security_options: vec!["name=rootless".to_owned()], ..facts() };
-        let btrfs = Facts { storage_driver: "btrfs".to_owned(), ..facts() };
-        let small = Facts { memory: 1 << 30, ..facts() };
-        let no_memory = Host { memory_available: Some(1 << 30), ..GOOD };
-        let no_inotify = Host { inotify_instances: Some(60), ..GOOD };
-        let no_disk = Host { disk_free: Some(1 << 30), ..GOOD };
+        let overlay = Facts {
+            backing_filesystem: Some("overlayfs".to_owned()),
+            ..facts()
+        };
+        let rootless = Facts {
+            security_options: vec!["name=rootless".to_owned()],
+            ..facts()
+        };
+        let btrfs = Facts {
+            storage_driver: "btrfs".to_owned(),
+            ..facts()
+        };
+        let small = Facts {
+            memory: 1 << 30,
+            ..facts()
+        };
+        let no_memory = Host {
+            memory_available: Some(1 << 30),
+            ..GOOD
+        };
+        let no_inotify = Host {
+            inotify_instances: Some(60),
+            ..GOOD
+        };
+        let no_disk = Host {
+            disk_free: Some(1 << 30),
+            ..GOOD
+        };
         for (facts, host, fatal, words) in [
             (overlay, GOOD, true, "overlay file system"),
             (rootless, GOOD, true, "rootless"),

@@ -17,7 +17,7 @@ pub use container::{Job, Mount, NodeContainer, Publish};
 pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;
-pub use object::{Found, Network, State};
+pub use object::{Found, Network, Published, State};
 pub use rights::Rights;
 
 use bollard::Docker;
@@ -49,12 +49,8 @@ pub struct Facts {
     pub architecture: String,
     /// Memory of the host in bytes.
     pub memory: u64,
-    /// Processors of the host.
-    pub processors: u64,
     /// Where the engine keeps its data, on its own host.
     pub data_root: String,
-    /// `Docker Desktop`, `Debian GNU/Linux 12 (bookworm)`...
-    pub operating_system: String,
     /// Options like `name=seccomp,profile=default` or `name=rootless`.
     pub security_options: Vec<String>,
     /// The file system below the data root, where the engine tells.
@@ -65,8 +61,12 @@ impl Engine {
     /// Connects to the engine that `DOCKER_HOST` names, else to the local one, and checks that it answers and is not
     /// too old.
     pub async fn connect() -> Result<Self, EngineError> {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-        let unreachable = |source| EngineError::Unreachable { host: host.clone(), source };
+        let host = std::env::var("DOCKER_HOST")
+            .unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let unreachable = |source| EngineError::Unreachable {
+            host: host.clone(),
+            source,
+        };
         let docker = Docker::connect_with_defaults().map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
         let api = version.api_version.unwrap_or_default();
@@ -83,27 +83,42 @@ impl Engine {
 
     /// Wraps a client that is connected elsewhere: the tests' way in.
     pub fn from_address(address: &str) -> Result<Self, EngineError> {
-        let docker = Docker::connect_with_http(address, 10, bollard::API_DEFAULT_VERSION)
-            .map_err(|source| EngineError::Unreachable { host: address.to_owned(), source })?;
+        let docker = Docker::connect_with_http(address, 10, bollard::API_DEFAULT_VERSION).map_err(
+            |source| EngineError::Unreachable {
+                host: address.to_owned(),
+                source,
+            },
+        )?;
         Ok(Self { docker })
     }
 
     /// What the engine says of itself.
     pub async fn facts(&self) -> Result<Facts, EngineError> {
-        let info = self.docker.info().await.doing(|| "ask the engine about itself".to_owned())?;
-        let backing_filesystem = info.driver_status.iter().flatten().find_map(|pair| match pair.as_slice() {
-            [key, value] if key == "Backing Filesystem" => Some(value.clone()),
-            _ => None,
-        });
+        let info = self
+            .docker
+            .info()
+            .await
+            .doing(|| "ask the engine about itself".to_owned())?;
+        let backing_filesystem =
+            info.driver_status
+                .iter()
+                .flatten()
+                .find_map(|pair| match pair.as_slice() {
+                    [key, value] if key == "Backing Filesystem" => Some(value.clone()),
+                    _ => None,
+                });
         Ok(Facts {
             version: info.server_version.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
-            cgroup_v1: info.cgroup_version.is_none_or(|version| version.to_string() != "2"),
+            cgroup_v1: info
+                .cgroup_version
+                .is_none_or(|version| version.to_string() != "2"),
             architecture: info.architecture.unwrap_or_default(),
-            memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
-            processors: info.ncpu.and_then(|count| count.try_into().ok()).unwrap_or(1),
+            memory: info
+                .mem_total
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or(0),
             data_root: info.docker_root_dir.unwrap_or_default(),
-            operating_system: info.operating_system.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
             backing_filesystem,
         })

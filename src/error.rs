@@ -239,7 +239,10 @@ fn hint_of_source(cause: &(dyn StdError + 'static)) -> Option<String> {
 
 /// The error and its sources in one line: for the message of another error.
 pub fn in_one_line(error: &(dyn StdError + 'static)) -> String {
-    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    chain(error)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The error and its sources, outermost first.

@@ -74,15 +74,24 @@ pub async fn run(
         }
         let title = stage_title(stage);
         let began = Instant::now();
-        work.reporter.send(Event::StageStarted { stage: title.clone() });
-        let mut running: FuturesUnordered<_> =
-            stage.steps.iter().map(|step| one(step, &title, work, making)).collect();
+        work.reporter.send(Event::StageStarted {
+            stage: title.clone(),
+        });
+        let mut running: FuturesUnordered<_> = stage
+            .steps
+            .iter()
+            .map(|step| one(step, &title, work, making))
+            .collect();
         let mut failures = Vec::new();
         while let Some(result) = running.next().await {
             failures.extend(result.err());
         }
         let took = began.elapsed();
-        work.reporter.send(Event::StageFinished { stage: title.clone(), took, ok: failures.is_empty() });
+        work.reporter.send(Event::StageFinished {
+            stage: title.clone(),
+            took,
+            ok: failures.is_empty(),
+        });
         times.push((title.clone(), took));
         if work.cancel.is_cancelled() && !failures.is_empty() {
             times.pop();
@@ -90,7 +99,11 @@ pub async fn run(
         }
         if !failures.is_empty() {
             let source = Box::new(failures.remove(0));
-            return Err(Error::Stage { stage: title.clone(), source, others: failures });
+            return Err(Error::Stage {
+                stage: title.clone(),
+                source,
+                others: failures,
+            });
         }
     }
     Ok(())
@@ -105,16 +118,34 @@ fn stage_title(stage: &Stage) -> String {
 }
 
 fn interrupted(times: &Times) -> Error {
-    Error::Interrupted { after: times.last().map(|(stage, _)| stage.clone()).unwrap_or_default() }
+    Error::Interrupted {
+        after: times
+            .last()
+            .map(|(stage, _)| stage.clone())
+            .unwrap_or_default(),
+    }
 }
 
-async fn one(step: &Step, stage: &str, work: &Work<'_>, making: Option<&Making<'_>>) -> Result<(), Error> {
+async fn one(
+    step: &Step,
+    stage: &str,
+    work: &Work<'_>,
+    making: Option<&Making<'_>>,
+) -> Result<(), Error> {
     let (stage, text) = (stage.to_owned(), step.to_string());
     let began = Instant::now();
-    work.reporter.send(Event::StepStarted { stage: stage.clone(), step: text.clone() });
+    work.reporter.send(Event::StepStarted {
+        stage: stage.clone(),
+        step: text.clone(),
+    });
     let result = perform(step, work, making).await;
     let ok = result.is_ok();
-    work.reporter.send(Event::StepFinished { stage, step: text, took: began.elapsed(), ok });
+    work.reporter.send(Event::StepFinished {
+        stage,
+        step: text,
+        took: began.elapsed(),
+        ok,
+    });
     result
 }
 
@@ -152,8 +183,14 @@ pub async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
 /// Labels of everything that belongs to a cluster.
 pub fn cluster_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (crate::engine::label::CLUSTER.to_owned(), spec.names.context()),
+        (
+            crate::engine::label::CLUSTER.to_owned(),
+            spec.names.context(),
+        ),
         (crate::engine::label::ID.to_owned(), spec.id.to_string()),
-        (crate::engine::label::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        (
+            crate::engine::label::VERSION.to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
     ])
 }

@@ -5,8 +5,8 @@ pub mod base;
 pub mod context;
 
 use crate::cluster::KubernetesVersion;
-use base::BaseChoice;
 use crate::source::modules::{Component, components};
+use base::BaseChoice;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -97,7 +97,12 @@ impl ImagePlan {
         let base_key = digest(&[
             inputs.base.name.as_bytes(),
             inputs.base.sha256.as_deref().unwrap_or_default().as_bytes(),
-            inputs.base.debian_mirror.as_deref().unwrap_or_default().as_bytes(),
+            inputs
+                .base
+                .debian_mirror
+                .as_deref()
+                .unwrap_or_default()
+                .as_bytes(),
         ]);
         let ca_bundle = inputs.ca_bundle.as_deref();
         let builder_key = digest(&[base_key.as_bytes(), &context::builder(ca_bundle)]);
@@ -109,12 +114,18 @@ impl ImagePlan {
                 .into_iter()
                 .filter(|component| component.for_images == for_images)
                 .filter(|component| from_modules || component.runtime)
-                .map(|component| Programs { folder: component.folder(), component })
+                .map(|component| Programs {
+                    folder: component.folder(),
+                    component,
+                })
                 .collect()
         };
         let (node_programs, image_programs) = (programs(false), programs(true));
         let folders = |list: &[Programs]| {
-            list.iter().map(|programs| programs.folder.as_str()).collect::<Vec<_>>().join(" ")
+            list.iter()
+                .map(|programs| programs.folder.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let version = inputs.version.to_string();
         let node_key = digest(&[
@@ -152,7 +163,7 @@ pub fn digest(parts: &[&[u8]]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    crate::source::digest::hex(&hash.finalize()[..6])
 }
 
 /// The labels of a job's container.

@@ -1,10 +1,9 @@
-//! Configuration of kubeadm, kubelet and kube-proxy, and kubeconfigs, in the form that a Kubernetes version understands.
+//! Configuration of kubeadm, kubelet and kube-proxy, in the form that a Kubernetes version understands.
 //!
 //! This room is pure: a [`ClusterSpec`] goes in, text comes out. The types hold only the fields that we set.
 
 mod component;
 mod kubeadm;
-mod kubeconfig;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +11,6 @@ mod tests;
 use serde::Serialize;
 
 pub use self::kubeadm::cert_sans;
-pub use self::kubeconfig::{Credentials, kubeconfig_document};
 use crate::cluster::{ClusterSpec, NodeSpec};
 
 /// How long certificates live: ten years, since a cluster that is kept outlives the one year that is usual.

@@ -1,4 +1,27 @@
 //! `local-cluster`: real multi-node Kubernetes clusters on one Docker engine.
+//!
+//! The map of the house, from what is typed to what is done:
+//!
+//! - [`cli`] is the command line: what was typed, and nothing of what it means.
+//! - [`settings`] puts defaults, the configuration file, variables and flags on each other, and checks each value.
+//! - [`commands`] has a file for each subcommand; nothing else knows all the others.
+//! - [`cluster`] is what is wanted: names, addresses, nodes and version, complete and consistent.
+//! - [`plan`] compares that with what is there, and says which steps are missing, in which stages.
+//! - [`execute`] does the steps and reports them.
+//! - [`ready`] waits until the cluster works.
+//! - [`doctor`] tells what the engine and its host lack.
+//! - [`engine`] is the only room that talks to Docker.
+//! - [`image`] names the images and has what they are built of.
+//! - [`source`] is where Kubernetes comes from.
+//! - [`node`] is what is known of a node's inside.
+//! - [`kubernetes`] writes the configuration of kubeadm, kubelet and kube-proxy.
+//! - [`cni`] writes the pods' network: the plugin's configuration, routes and masquerading.
+//! - [`pki`] issues the cluster's certificates, and the kubeconfigs of its own components.
+//! - [`kubeconfig`] puts a cluster into the user's kubeconfig, and takes it out again.
+//! - [`report`] is the only room that prints, and writes the log.
+//! - [`error`] is the error at the top, and the hints for causes that are known.
+//! - [`lock`] keeps two runs from the same cluster.
+//! - [`signal`] turns the first Ctrl-C into a request to stop, and the second into the end.
 
 pub mod cli;
 pub mod cluster;

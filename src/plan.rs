@@ -8,7 +8,7 @@ use crate::engine::State;
 use crate::image::{ImagePlan, Origin, Programs};
 use crate::node::phases::Phases;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +50,29 @@ impl fmt::Display for Step {
             Self::BuildBuilder => write!(formatter, "build the builder image"),
             Self::BuildNodeBase => write!(formatter, "build the node image"),
             Self::BuildPrograms(programs) => {
-                write!(formatter, "build {} {}", programs.component.name, programs.component.version)
+                write!(
+                    formatter,
+                    "build {} {}",
+                    programs.component.name, programs.component.version
+                )
             }
             Self::Download => write!(formatter, "download kubeadm, kubelet and kubectl"),
             Self::InstallPrograms => write!(formatter, "install the programs into the node image"),
             Self::FillPreload => write!(formatter, "unpack the preloaded images"),
             Self::CreateNetwork => write!(formatter, "create the network"),
-            Self::RemoveNode(node) => write!(formatter, "remove {}, which cannot be used as it is", node.container),
-            Self::CreateNode(node) => write!(formatter, "create {} at {}", node.container, node.address),
+            Self::RemoveNode(node) => write!(
+                formatter,
+                "remove {}, which cannot be used as it is",
+                node.container
+            ),
+            Self::CreateNode(node) => {
+                write!(formatter, "create {} at {}", node.container, node.address)
+            }
             Self::StartNode(node) => write!(formatter, "start {}", node.container),
             Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
-            Self::AwaitApiServer(node) => write!(formatter, "wait for the API server on {}", node.container),
+            Self::AwaitApiServer(node) => {
+                write!(formatter, "wait for the API server on {}", node.container)
+            }
             Self::AwaitPhases(node) => match node.role {
                 Role::Master => write!(formatter, "wait for kubeadm init on {}", node.container),
                 Role::Worker => write!(formatter, "wait for kubeadm join on {}", node.container),
@@ -117,7 +129,13 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
     if preload_missing && from_modules {
         programs.extend(images.image_programs.clone());
         if !node_missing {
-            programs.extend(images.node_programs.iter().filter(|programs| !programs.component.runtime).cloned());
+            programs.extend(
+                images
+                    .node_programs
+                    .iter()
+                    .filter(|programs| !programs.component.runtime)
+                    .cloned(),
+            );
         }
     }
     let build = !programs.is_empty();
@@ -127,10 +145,17 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
     let mut stages = Vec::new();
     let mut stage = |title, wanted: bool, step| {
         if wanted {
-            stages.push(Stage { title, steps: vec![step] });
+            stages.push(Stage {
+                title,
+                steps: vec![step],
+            });
         }
     };
-    stage("base", (builder || node_base) && !has(&images.base), Step::ObtainBase);
+    stage(
+        "base",
+        (builder || node_base) && !has(&images.base),
+        Step::ObtainBase,
+    );
     stage("builder", builder, Step::BuildBuilder);
     stage("node base", node_base, Step::BuildNodeBase);
     // One after another: each of these builds takes all processors.
@@ -145,9 +170,16 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
 
 /// The cluster's part of the plan.
 pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
-    let fates: Vec<(&NodeSpec, Fate)> = spec.nodes.iter().map(|node| (node, fate(node, spec, observed))).collect();
+    let fates: Vec<(&NodeSpec, Fate)> = spec
+        .nodes
+        .iter()
+        .map(|node| (node, fate(node, spec, observed)))
+        .collect();
     let steps = |wanted: &dyn Fn(&NodeSpec, Fate) -> Option<Step>| -> Vec<Step> {
-        fates.iter().filter_map(|(node, fate)| wanted(node, *fate)).collect()
+        fates
+            .iter()
+            .filter_map(|(node, fate)| wanted(node, *fate))
+            .collect()
     };
     let create = |role: Role| {
         steps(&|node, fate| match fate {
@@ -159,7 +191,9 @@ pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
         })
     };
     let wait = |role: Role| {
-        steps(&|node, fate| (node.role == role && fate != Fate::Keep).then(|| Step::AwaitPhases(node.clone())))
+        steps(&|node, fate| {
+            (node.role == role && fate != Fate::Keep).then(|| Step::AwaitPhases(node.clone()))
+        })
     };
     // A worker that boots beside the API server takes the processors from it, and has nothing to do before it answers.
     let workers = create(Role::Worker);
@@ -167,12 +201,20 @@ pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
         Vec::new()
     } else {
         steps(&|node, fate| {
-            (node.role == Role::Master && fate != Fate::Keep).then(|| Step::AwaitApiServer(node.clone()))
+            (node.role == Role::Master && fate != Fate::Keep)
+                .then(|| Step::AwaitApiServer(node.clone()))
         })
     };
-    let network = if observed.network { Vec::new() } else { vec![Step::CreateNetwork] };
+    let network = if observed.network {
+        Vec::new()
+    } else {
+        vec![Step::CreateNetwork]
+    };
     [
-        ("left over", steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RemoveNode(node.clone())))),
+        (
+            "left over",
+            steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RemoveNode(node.clone()))),
+        ),
         ("network", network),
         // The master first: everything else waits for its API server.
         ("master", create(Role::Master)),
@@ -208,9 +250,16 @@ fn fate(node: &NodeSpec, spec: &ClusterSpec, observed: &Observed) -> Fate {
     // Workers have certificates of the master's authority: they go when it goes.
     let master = spec.master();
     if node.role == Role::Worker && own_fate(master, observed) == Fate::Remake {
-        return if is_there(node, observed) { Fate::Remake } else { Fate::Create };
+        return if is_there(node, observed) {
+            Fate::Remake
+        } else {
+            Fate::Create
+        };
     }
-    if node.role == Role::Worker && own_fate(master, observed) == Fate::Create && is_there(node, observed) {
+    if node.role == Role::Worker
+        && own_fate(master, observed) == Fate::Create
+        && is_there(node, observed)
+    {
         return Fate::Remake;
     }
     own_fate(node, observed)
@@ -223,7 +272,11 @@ fn is_there(node: &NodeSpec, observed: &Observed) -> bool {
 fn own_fate(node: &NodeSpec, observed: &Observed) -> Fate {
     let Some(found) = observed.nodes.get(&node.container) else {
         // A volume whose container is gone belongs to a run that was killed.
-        return if observed.volumes.contains(&node.volume) { Fate::Remake } else { Fate::Create };
+        return if observed.volumes.contains(&node.volume) {
+            Fate::Remake
+        } else {
+            Fate::Create
+        };
     };
     match (found.state, found.phases) {
         (State::Running, Some(Phases::Done)) => Fate::Keep,
@@ -237,10 +290,9 @@ fn own_fate(node: &NodeSpec, observed: &Observed) -> Fate {
 
 /// Whether any node, or any of a role, is made.
 pub fn creates(stages: &[Stage], role: Option<Role>) -> bool {
-    stages
-        .iter()
-        .flat_map(|stage| &stage.steps)
-        .any(|step| matches!(step, Step::CreateNode(node) if role.is_none_or(|role| node.role == role)))
+    stages.iter().flat_map(|stage| &stage.steps).any(
+        |step| matches!(step, Step::CreateNode(node) if role.is_none_or(|role| node.role == role)),
+    )
 }
 
 /// What a user is told when the settings do not fit the running cluster.
@@ -248,7 +300,10 @@ pub fn describe(differences: &[Difference]) -> String {
     differences
         .iter()
         .map(|difference| {
-            format!("`{}` is {} and {} is wanted", difference.setting, difference.running, difference.wanted)
+            format!(
+                "`{}` is {} and {} is wanted",
+                difference.setting, difference.running, difference.wanted
+            )
         })
         .collect::<Vec<_>>()
         .join("; ")
@@ -261,9 +316,9 @@ pub fn render(stages: &[Stage]) -> String {
     }
     let mut text = String::new();
     for stage in stages {
-        text.push_str(&format!("[{}]\n", stage.title));
+        writeln!(text, "[{}]", stage.title).expect("writing to memory does not fail");
         for step in &stage.steps {
-            text.push_str(&format!("  {step}\n"));
+            writeln!(text, "  {step}").expect("writing to memory does not fail");
         }
     }
     text

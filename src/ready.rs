@@ -37,8 +37,10 @@ impl Patience {
 /// A client for a cluster, by the kubeconfig that a user gets.
 pub fn client(kubeconfig: &str) -> Result<Client, Error> {
     let doing = "connect to the API server";
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|source| Error::other(doing, source))?;
-    let build = async { Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await };
+    let kubeconfig =
+        Kubeconfig::from_yaml(kubeconfig).map_err(|source| Error::other(doing, source))?;
+    let build =
+        async { Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await };
     // Nothing in it waits: all that the kubeconfig names is in its own text.
     let config = futures_util::FutureExt::now_or_never(build)
         .ok_or_else(|| Error::message("the kubeconfig names files"))?
@@ -58,13 +60,27 @@ pub async fn wait(
     let all = async {
         let wanted = spec.nodes.len();
         let names: Vec<String> = spec.nodes.iter().map(|node| node.name.clone()).collect();
-        let system = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let system =
+            |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         future::try_join3(
-            until(Api::<Node>::all(client.clone()), watcher::Config::default(), patience, move |found| nodes(&names, found)),
-            until(Api::<DaemonSet>::namespaced(client.clone(), SYSTEM), system("kube-proxy"), patience, move |found| {
-                kube_proxy(wanted, found)
-            }),
-            until(Api::<Deployment>::namespaced(client.clone(), SYSTEM), system("coredns"), patience, coredns),
+            until(
+                Api::<Node>::all(client.clone()),
+                watcher::Config::default(),
+                patience,
+                move |found| nodes(&names, found),
+            ),
+            until(
+                Api::<DaemonSet>::namespaced(client.clone(), SYSTEM),
+                system("kube-proxy"),
+                patience,
+                move |found| kube_proxy(wanted, found),
+            ),
+            until(
+                Api::<Deployment>::namespaced(client.clone(), SYSTEM),
+                system("coredns"),
+                patience,
+                coredns,
+            ),
         )
         .await?;
         reporter.note("all nodes are Ready, kube-proxy runs on each, CoreDNS is available");
@@ -104,7 +120,10 @@ where
                 }
                 Ok(watcher::Event::InitDone) => {}
                 Err(error) => {
-                    missing = format!("the API server does not answer: {}", crate::error::in_one_line(&error));
+                    missing = format!(
+                        "the API server does not answer: {}",
+                        crate::error::in_one_line(&error)
+                    );
                     continue;
                 }
             }
@@ -116,12 +135,20 @@ where
     };
     match tokio::time::timeout(patience, watching).await {
         Ok(()) => Ok(()),
-        Err(_) => Err(Error::message(format!("the cluster is not ready after {} s: {missing}", patience.as_secs()))),
+        Err(_) => Err(Error::message(format!(
+            "the cluster is not ready after {} s: {missing}",
+            patience.as_secs()
+        ))),
     }
 }
 
 /// Makes a service and has every node ask the cluster's DNS for it.
-async fn dns_answers(client: &Client, engine: &Engine, spec: &ClusterSpec, patience: Patience) -> Result<(), Error> {
+async fn dns_answers(
+    client: &Client,
+    engine: &Engine,
+    spec: &ClusterSpec,
+    patience: Patience,
+) -> Result<(), Error> {
     let doing = "make a service to ask the cluster's DNS for";
     let services: Api<Service> = Api::namespaced(client.clone(), SYSTEM);
     let probe: Service = serde_json::from_value(serde_json::json!({
@@ -130,13 +157,28 @@ async fn dns_answers(client: &Client, engine: &Engine, spec: &ClusterSpec, patie
     }))
     .map_err(|source| Error::other(doing, source))?;
     remove_old_probes(&services).await;
-    let made =
-        services.create(&PostParams::default(), &probe).await.map_err(|source| Error::other(doing, source))?;
-    let ObjectMeta { name: Some(name), .. } = &made.metadata else {
-        return Err(Error::message("the API server has made a service without a name"));
+    let made = services
+        .create(&PostParams::default(), &probe)
+        .await
+        .map_err(|source| Error::other(doing, source))?;
+    let ObjectMeta {
+        name: Some(name), ..
+    } = &made.metadata
+    else {
+        return Err(Error::message(
+            "the API server has made a service without a name",
+        ));
     };
-    let address = made.spec.and_then(|spec| spec.cluster_ip).unwrap_or_default();
-    let asked = future::join_all(spec.nodes.iter().map(|node| ask(engine, spec, node, name, &address, patience))).await;
+    let address = made
+        .spec
+        .and_then(|spec| spec.cluster_ip)
+        .unwrap_or_default();
+    let asked = future::join_all(
+        spec.nodes
+            .iter()
+            .map(|node| ask(engine, spec, node, name, &address, patience)),
+    )
+    .await;
     // Gone with the next check if it cannot be removed now; the answer counts more.
     let _ = services.delete(name, &DeleteParams::default()).await;
     asked.into_iter().collect()
@@ -145,7 +187,9 @@ async fn dns_answers(client: &Client, engine: &Engine, spec: &ClusterSpec, patie
 /// Removes what a check that was killed has left behind.
 async fn remove_old_probes(services: &Api<Service>) {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=local-cluster");
-    let Ok(old) = services.list_metadata(&ours).await else { return };
+    let Ok(old) = services.list_metadata(&ours).await else {
+        return;
+    };
     for service in old.items {
         if let Some(name) = service.metadata.name {
             let _ = services.delete(&name, &DeleteParams::default()).await;
@@ -162,12 +206,26 @@ async fn ask(
     Patience(patience): Patience,
 ) -> Result<(), Error> {
     let name = format!("{service}.{SYSTEM}.svc.cluster.local");
-    let (server, seconds) = (spec.network.dns_service.to_string(), patience.as_secs().to_string());
-    let command = ["/usr/local/lib/local-cluster/dns-probe", &server, &name, address, &seconds];
+    let (server, seconds) = (
+        spec.network.dns_service.to_string(),
+        patience.as_secs().to_string(),
+    );
+    let command = [
+        "/usr/local/lib/local-cluster/dns-probe",
+        &server,
+        &name,
+        address,
+        &seconds,
+    ];
     let executed = engine
         .exec(&node.container, &command)
         .await
-        .map_err(|source| Error::other(format!("ask the cluster's DNS from {}", node.container), source))?;
+        .map_err(|source| {
+            Error::other(
+                format!("ask the cluster's DNS from {}", node.container),
+                source,
+            )
+        })?;
     if executed.status == 0 {
         return Ok(());
     }
@@ -184,16 +242,25 @@ async fn ask(
 /// Adds what the system's pods that are not well say of themselves.
 async fn with_pods(client: &Client, error: Error) -> Error {
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let listed = tokio::time::timeout(Duration::from_secs(5), pods.list(&ListParams::default())).await;
+    let listed =
+        tokio::time::timeout(Duration::from_secs(5), pods.list(&ListParams::default())).await;
     let troubles = match listed {
-        Ok(Ok(pods)) => pods.items.iter().filter_map(conditions::trouble).collect::<Vec<_>>(),
+        Ok(Ok(pods)) => pods
+            .items
+            .iter()
+            .filter_map(conditions::trouble)
+            .collect::<Vec<_>>(),
         _ => Vec::new(),
     };
     if troubles.is_empty() {
         return error;
     }
     Error::with_hint(
-        format!("{}\n{}", crate::error::in_one_line(&error), troubles.join("\n")),
+        format!(
+            "{}\n{}",
+            crate::error::in_one_line(&error),
+            troubles.join("\n")
+        ),
         "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more; \
          `local-cluster down` and `local-cluster up` make the cluster anew",
     )
@@ -203,7 +270,9 @@ async fn with_pods(client: &Client, error: Error) -> Error {
 pub async fn list_nodes(client: &Client) -> Result<Vec<Node>, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let listed = nodes.list(&ListParams::default()).await;
-    Ok(listed.map_err(|source| Error::other("list the cluster's nodes", source))?.items)
+    Ok(listed
+        .map_err(|source| Error::other("list the cluster's nodes", source))?
+        .items)
 }
 
 /// Whether a node says that it is Ready.

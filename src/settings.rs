@@ -24,6 +24,7 @@ use ipnetwork::Ipv4Network;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::SettingFlags;
+pub use crate::cluster::CniPlugin;
 pub use problem::{Origin, Problem, Problems};
 
 /// The commented file that has all defaults, and is the source of them.
@@ -111,14 +112,6 @@ pub struct Cluster {
     pub pod_subnet: Ipv4Network,
     /// The services' addresses.
     pub service_subnet: Ipv4Network,
-}
-
-/// A CNI plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CniPlugin {
-    /// The reference plugin `bridge`, with routes between the nodes.
-    Bridge,
 }
 
 /// Settings of the node image.

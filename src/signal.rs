@@ -61,6 +61,7 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal) {
 
 #[expect(
     clippy::exit,
+    clippy::disallowed_methods,
     reason = "the user asked twice: nothing may be waited for any more"
 )]
 fn exit() -> ! {

@@ -1,8 +1,7 @@
-//! Where Kubernetes comes from: released binaries, Go modules, a source tree, URLs.
+//! Where Kubernetes comes from: released binaries, or binaries that are built from Go modules.
 
 pub mod digest;
 pub mod download;
 pub mod modules;
 pub mod release;
-mod sha1;
 pub mod version_marker;

@@ -67,7 +67,7 @@ impl Names {
 ///
 /// A label becomes part of container names, so it has the form of a DNS label. It must not be what an unlabelled
 /// cluster would use: `cluster-N` would give its containers' names, a mere number its context and directory.
-pub(super) fn label_fault(label: &str) -> Option<&'static str> {
+pub fn label_fault(label: &str) -> Option<&'static str> {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if label.is_empty() || label.len() > MAX_LABEL {
         return Some("it must have 1 to 32 characters");

@@ -37,7 +37,8 @@ pub enum SpecProblem {
     TooManyNodes(u16),
     /// The Kubernetes version is too old (or of another major version).
     #[error(
-        "`source.kubernetesVersion` {0} is not supported: it must be 1.{OLDEST_MINOR} or newer"
+        "`source.kubernetesVersion` {0} is not supported: it must be 1.{OLDEST_MINOR} or newer, as the containerd in \
+         the nodes speaks only CRI v1"
     )]
     Version(KubernetesVersion),
     /// A range was given by an address inside it.

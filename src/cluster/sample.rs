@@ -28,7 +28,11 @@ pub(crate) fn spec(change: impl FnOnce(&mut SpecInput)) -> ClusterSpec {
     ClusterSpec::new(&input).unwrap()
 }
 
-/// The spec of the default settings for this version.
+/// The spec of the default settings for this version, be it supported or not.
 pub(crate) fn of_version(major: u16, minor: u16, patch: u16) -> ClusterSpec {
-    spec(|input| input.version = KubernetesVersion::new(major, minor, patch))
+    let version = KubernetesVersion::new(major, minor, patch);
+    ClusterSpec {
+        version,
+        ..spec(|_| {})
+    }
 }

@@ -132,7 +132,7 @@ fn all_problems_are_reported_at_once() {
     insta::assert_snapshot!(found.join("\n"), @r"
     `cluster.label` cannot be `Foo`: only lower case letters, digits and `-` are allowed
     `cluster.numNodes` is 101, but a cluster has room for 100 workers
-    `source.kubernetesVersion` 1.19.0 is not supported: it must be 1.20 or newer
+    `source.kubernetesVersion` 1.19.0 is not supported: it must be 1.23 or newer, as the containerd in the nodes speaks only CRI v1
     `cluster.apiServerPort` cannot be 0: leave it out to have a free port chosen
     `dind.subnet` 10.192.3.4/25 is not the start of a range: did you mean 10.192.3.0/25?
     `dind.subnet` 10.192.3.4/25 has a prefix length of 25: it must be 8 to 24

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The oldest supported minor version of Kubernetes 1.
-pub const OLDEST_MINOR: u16 = 20;
+/// The oldest supported minor version of Kubernetes 1. What is made for kubeadm is known from 1.20 on, but the node
+/// image's containerd 2 speaks only CRI v1, which kubelet has from 1.23 on.
+pub const OLDEST_MINOR: u16 = 23;
 
 /// The version that is used where none is asked for: one that is tested with this release of the tool.
 pub const DEFAULT_VERSION: KubernetesVersion = KubernetesVersion::new(1, 36, 3);
@@ -143,7 +144,8 @@ pub enum VersionError {
     PreRelease(String),
     /// It is older than what is supported, or another major version.
     #[error(
-        "Kubernetes `{0}` is not supported: it must be 1.{OLDEST_MINOR} or a newer release of Kubernetes 1"
+        "Kubernetes `{0}` is not supported: it must be 1.{OLDEST_MINOR} or a newer release of Kubernetes 1, \
+         as the containerd in the nodes speaks only CRI v1"
     )]
     Unsupported(String),
 }
@@ -229,9 +231,9 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r"
         `v1.37.0-rc.1` is a pre-release or a build of one's own: ask for a release like `1.36.3`, or build it from its source tree
         `stable-1.35.4` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
-        Kubernetes `1.19.3` is not supported: it must be 1.20 or a newer release of Kubernetes 1
-        Kubernetes `2.0` is not supported: it must be 1.20 or a newer release of Kubernetes 1
-        Kubernetes `1.9.0-beta.1` is not supported: it must be 1.20 or a newer release of Kubernetes 1
+        Kubernetes `1.19.3` is not supported: it must be 1.23 or a newer release of Kubernetes 1, as the containerd in the nodes speaks only CRI v1
+        Kubernetes `2.0` is not supported: it must be 1.23 or a newer release of Kubernetes 1, as the containerd in the nodes speaks only CRI v1
+        Kubernetes `1.9.0-beta.1` is not supported: it must be 1.23 or a newer release of Kubernetes 1, as the containerd in the nodes speaks only CRI v1
         `newest` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
         `1.3x` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`
         `1.035` is not a Kubernetes version: expected `1.36.3`, `1.36`, `stable-1.36`, `stable` or `latest`

@@ -6,8 +6,8 @@ use crate::cli::CleanArgs;
 use crate::engine::{Engine, EngineError, label};
 use crate::error::{Error, exit_code};
 use crate::image::{CACHE_VOLUME, REPOSITORY};
-use crate::report::Event;
 use crate::kubeconfig;
+use crate::report::Event;
 use futures_util::future;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -51,11 +51,17 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
             stage(session, "images", remove_images(&engine)).await?;
         }
         if arguments.cache {
-            stage(session, "cache", async { engine.remove_volume(CACHE_VOLUME).await }).await?;
+            stage(session, "cache", async {
+                engine.remove_volume(CACHE_VOLUME).await
+            })
+            .await?;
             let downloads = session.downloads();
             match std::fs::remove_dir_all(&downloads) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::other(format!("remove {}", downloads.display()), error));
+                    return Err(Error::other(
+                        format!("remove {}", downloads.display()),
+                        error,
+                    ));
                 }
                 _ => {}
             }
@@ -66,13 +72,17 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
 }
 
 fn begin(session: &Session, command: &str, identity: &Identity) {
-    session
-        .reporter
-        .send(Event::RunStarted { command: command.to_owned(), cluster: identity.names.context() });
+    session.reporter.send(Event::RunStarted {
+        command: command.to_owned(),
+        cluster: identity.names.context(),
+    });
 }
 
 fn finish(session: &Session, began: Instant, next: Vec<String>) {
-    session.reporter.send(Event::Summary { stages: Vec::new(), total: began.elapsed() });
+    session.reporter.send(Event::Summary {
+        stages: Vec::new(),
+        total: began.elapsed(),
+    });
     session.reporter.send(Event::RunFinished { ok: true, next });
 }
 
@@ -83,11 +93,17 @@ async fn stage<T>(
     doing: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, Error> {
     let stage = title.to_owned();
-    session.reporter.send(Event::StageStarted { stage: stage.clone() });
+    session.reporter.send(Event::StageStarted {
+        stage: stage.clone(),
+    });
     let began = Instant::now();
     let result = doing.await;
     let took: Duration = began.elapsed();
-    session.reporter.send(Event::StageFinished { stage, took, ok: result.is_ok() });
+    session.reporter.send(Event::StageFinished {
+        stage,
+        took,
+        ok: result.is_ok(),
+    });
     result.map_err(|source| Error::other(format!("remove the {title}"), source))
 }
 
@@ -95,9 +111,19 @@ async fn stage<T>(
 async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, EngineError> {
     let selector = identity.selector();
     let containers = engine.containers(&selector).await?;
-    settle(containers.iter().map(|container| engine.remove_container(&container.name))).await?;
+    settle(
+        containers
+            .iter()
+            .map(|container| engine.remove_container(&container.name)),
+    )
+    .await?;
     let volumes = engine.volumes(&selector).await?;
-    settle(volumes.iter().map(|volume| engine.remove_volume(&volume.name))).await?;
+    settle(
+        volumes
+            .iter()
+            .map(|volume| engine.remove_volume(&volume.name)),
+    )
+    .await?;
     Ok(containers.len())
 }
 
@@ -120,9 +146,16 @@ async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
 /// Removes the preload volumes and images that no cluster uses.
 async fn remove_images(engine: &Engine) -> Result<(), EngineError> {
     let nodes = engine.containers(label::CLUSTER).await?;
-    let used: BTreeSet<&str> = nodes.iter().flat_map(|node| &node.volumes).map(String::as_str).collect();
+    let used: BTreeSet<&str> = nodes
+        .iter()
+        .flat_map(|node| &node.volumes)
+        .map(String::as_str)
+        .collect();
     let volumes = engine.volumes(label::PRELOAD).await?;
-    for volume in volumes.iter().filter(|volume| !used.contains(volume.name.as_str())) {
+    for volume in volumes
+        .iter()
+        .filter(|volume| !used.contains(volume.name.as_str()))
+    {
         // The container that says that the volume is whole has the same name.
         engine.remove_container(&volume.name).await?;
         engine.remove_volume(&volume.name).await?;
@@ -130,12 +163,19 @@ async fn remove_images(engine: &Engine) -> Result<(), EngineError> {
     let images_in_use: BTreeSet<&str> = nodes.iter().map(|node| node.image.as_str()).collect();
     let preload_jobs = engine.containers(label::PRELOAD).await?;
     let kept: BTreeSet<&str> = preload_jobs.iter().map(|job| job.image.as_str()).collect();
-    let mut images: Vec<String> =
-        engine.images(&format!("{REPOSITORY}/*")).await?.into_iter().map(|image| image.name).collect();
-    images.retain(|image| !images_in_use.contains(image.as_str()) && !kept.contains(image.as_str()));
+    let mut images: Vec<String> = engine
+        .images(&format!("{REPOSITORY}/*"))
+        .await?
+        .into_iter()
+        .map(|image| image.name)
+        .collect();
+    images
+        .retain(|image| !images_in_use.contains(image.as_str()) && !kept.contains(image.as_str()));
     // The node image goes before the ones that it was made of.
     images.sort_by_key(|image| {
-        ["/node:", "/node-base:", "/builder:", "/base:"].iter().position(|part| image.contains(part))
+        ["/node:", "/node-base:", "/builder:", "/base:"]
+            .iter()
+            .position(|part| image.contains(part))
     });
     for image in images {
         match engine.remove_image(&image).await {
@@ -152,7 +192,10 @@ async fn remove_kubeconfig(session: &Session, identity: &Identity) -> Result<(),
     for name in ["admin.conf", "kubectl", ".kubectl-of"] {
         match std::fs::remove_file(directory.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::other(format!("remove {}", directory.join(name).display()), error));
+                return Err(Error::other(
+                    format!("remove {}", directory.join(name).display()),
+                    error,
+                ));
             }
             _ => {}
         }
@@ -171,6 +214,8 @@ async fn remove_kubeconfig(session: &Session, identity: &Identity) -> Result<(),
 }
 
 /// Waits for all, then tells the first failure.
-async fn settle(all: impl IntoIterator<Item = impl Future<Output = Result<(), EngineError>>>) -> Result<(), EngineError> {
+async fn settle(
+    all: impl IntoIterator<Item = impl Future<Output = Result<(), EngineError>>>,
+) -> Result<(), EngineError> {
     future::join_all(all).await.into_iter().collect()
 }

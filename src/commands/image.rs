@@ -28,8 +28,14 @@ pub(super) struct Wanted {
 pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     let cancel = signal::watch(session.reporter.clone());
     let engine = session.engine().await?;
-    let facts = engine.facts().await.map_err(|source| Error::other("use the Docker engine", source))?;
-    session.reporter.send(Event::RunStarted { command: "image build".to_owned(), cluster: String::new() });
+    let facts = engine
+        .facts()
+        .await
+        .map_err(|source| Error::other("use the Docker engine", source))?;
+    session.reporter.send(Event::RunStarted {
+        command: "image build".to_owned(),
+        cluster: String::new(),
+    });
     let began = std::time::Instant::now();
     let lock = session.lock_images(&cancel).await?;
     let version = version(session).await?;
@@ -39,8 +45,14 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     crate::execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(lock);
-    session.reporter.send(Event::Summary { stages: times, total: began.elapsed() });
-    session.reporter.send(Event::RunFinished { ok: true, next: vec![format!("the node image is {}", wanted.images.node)] });
+    session.reporter.send(Event::Summary {
+        stages: times,
+        total: began.elapsed(),
+    });
+    session.reporter.send(Event::RunFinished {
+        ok: true,
+        next: vec![format!("the node image is {}", wanted.images.node)],
+    });
     Ok(exit_code::OK)
 }
 
@@ -48,7 +60,11 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
 pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<Wanted, Error> {
     let inputs = inputs(session.settings()?, version, Origin::Modules, None);
     let images = ImagePlan::new(&inputs);
-    Ok(Wanted { inputs, images, stages: Vec::new() })
+    Ok(Wanted {
+        inputs,
+        images,
+        stages: Vec::new(),
+    })
 }
 
 /// Decides the source, and what of the images is missing. `observed` is given what the engine has of them.
@@ -69,7 +85,8 @@ pub(super) async fn wanted(
     observe(engine, observed).await?;
     let preloads = preloads(engine).await?;
     let complete = |images: &ImagePlan| {
-        observed.images.contains(&images.node) && preloads.get(&images.preload).is_some_and(|whole| *whole)
+        observed.images.contains(&images.node)
+            && preloads.get(&images.preload).is_some_and(|whole| *whole)
     };
 
     let release = Origin::Release {
@@ -86,11 +103,16 @@ pub(super) async fn wanted(
         SourceKind::Auto if proven && complete(&plan(&Origin::Modules).1) => Origin::Modules,
         SourceKind::Auto => match answers(settings, version, facts).await {
             Ok(()) => {
-                session.reporter.note(format!("Kubernetes {version} comes from {}", settings.source.release_url));
+                session.reporter.note(format!(
+                    "Kubernetes {version} comes from {}",
+                    settings.source.release_url
+                ));
                 release
             }
             Err(reason) if proven => {
-                session.reporter.note(format!("Kubernetes {version} is built from its Go modules: {reason}"));
+                session.reporter.note(format!(
+                    "Kubernetes {version} is built from its Go modules: {reason}"
+                ));
                 Origin::Modules
             }
             Err(reason) => return Err(unproven(version, Some(reason))),
@@ -99,7 +121,11 @@ pub(super) async fn wanted(
     let (inputs, images) = plan(&origin);
     observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
     let stages = plan_images(&images, &origin, observed);
-    Ok(Wanted { inputs, images, stages })
+    Ok(Wanted {
+        inputs,
+        images,
+        stages,
+    })
 }
 
 fn inputs(
@@ -123,10 +149,16 @@ fn inputs(
 }
 
 fn unproven(version: KubernetesVersion, reason: Option<String>) -> Error {
-    let proven: Vec<String> = proven_versions().map(|version| version.to_string()).collect();
-    let because = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let proven: Vec<String> = proven_versions()
+        .map(|version| version.to_string())
+        .collect();
+    let because = reason
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
     Error::with_hint(
-        format!("Kubernetes {version} cannot be had{because}: its Go modules are not proven to build"),
+        format!(
+            "Kubernetes {version} cannot be had{because}: its Go modules are not proven to build"
+        ),
         format!(
             "the versions that build from modules are {}; others come from a mirror of the releases: \
              `--source release --release-url URL --image-registry HOST`",
@@ -136,13 +168,27 @@ fn unproven(version: KubernetesVersion, reason: Option<String>) -> Error {
 }
 
 /// Whether the releases can be reached, or why not.
-async fn answers(settings: &Settings, version: KubernetesVersion, facts: &Facts) -> Result<(), String> {
-    let architecture = if facts.architecture == "aarch64" { "arm64" } else { "amd64" };
+async fn answers(
+    settings: &Settings,
+    version: KubernetesVersion,
+    facts: &Facts,
+) -> Result<(), String> {
+    let architecture = if facts.architecture == "aarch64" {
+        "arm64"
+    } else {
+        "amd64"
+    };
     let url = &settings.source.release_url;
-    let release = Release::new(url, &version.tag(), architecture).map_err(|error| error.to_string())?;
+    let release =
+        Release::new(url, &version.tag(), architecture).map_err(|error| error.to_string())?;
     let client = download::client().map_err(|error| error.to_string())?;
     let answered = release::answers(&client, &release).await;
-    answered.map_err(|error| format!("{url} does not answer: {}", crate::error::in_one_line(&error)))
+    answered.map_err(|error| {
+        format!(
+            "{url} does not answer: {}",
+            crate::error::in_one_line(&error)
+        )
+    })
 }
 
 /// The version that the settings mean; words like `latest` are asked of the release's server.
@@ -150,13 +196,18 @@ pub(super) async fn version(session: &Session) -> Result<KubernetesVersion, Erro
     let settings = session.settings()?;
     let text = &settings.source.kubernetes_version;
     let doing = || format!("find out which version `{text}` is");
-    match text.parse::<VersionRequest>().map_err(|source| Error::other(doing(), source))? {
+    match text
+        .parse::<VersionRequest>()
+        .map_err(|source| Error::other(doing(), source))?
+    {
         VersionRequest::Default => Ok(DEFAULT_VERSION),
         VersionRequest::Exact(version) => Ok(version),
         request @ (VersionRequest::Latest | VersionRequest::LatestOf { .. }) => {
             let client = download::client().map_err(|source| Error::other(doing(), source))?;
             match version_marker::resolve(&client, &settings.source.release_url, text).await {
-                Ok(found) => found.parse().map_err(|source| Error::other(doing(), source)),
+                Ok(found) => found
+                    .parse()
+                    .map_err(|source| Error::other(doing(), source)),
                 Err(error) => newest_proven(request).map_or_else(
                     || Err(Error::other(doing(), error)),
                     |version| {
@@ -184,7 +235,9 @@ fn newest_proven(request: VersionRequest) -> Option<KubernetesVersion> {
 
 /// The client's CA bundle: proxies and mirrors may be signed by an authority that only it knows.
 fn ca_bundle(environment: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, Error> {
-    let named = environment.get("SSL_CERT_FILE").filter(|path| !path.is_empty());
+    let named = environment
+        .get("SSL_CERT_FILE")
+        .filter(|path| !path.is_empty());
     let path = named.map_or("/etc/ssl/certs/ca-certificates.crt", String::as_str);
     match std::fs::read(Path::new(path)) {
         Ok(bundle) => Ok(Some(bundle)),
@@ -194,7 +247,9 @@ fn ca_bundle(environment: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, 
 }
 
 async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> {
-    let images = engine.images(&format!("{}/*", crate::image::REPOSITORY)).await;
+    let images = engine
+        .images(&format!("{}/*", crate::image::REPOSITORY))
+        .await;
     let images = images.map_err(|source| Error::other("look for images", source))?;
     observed.images = images.into_iter().map(|image| image.name).collect();
     Ok(())
@@ -204,14 +259,28 @@ async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> 
 /// nobody fills a volume anew under nodes that run, though `docker container prune` takes the job's container away.
 pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, Error> {
     let doing = "look for preloaded images";
-    let volumes = engine.volumes(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
-    let jobs = engine.containers(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
-    let nodes = engine.containers(label::PRELOAD_USED).await.map_err(|source| Error::other(doing, source))?;
+    let volumes = engine
+        .volumes(label::PRELOAD)
+        .await
+        .map_err(|source| Error::other(doing, source))?;
+    let jobs = engine
+        .containers(label::PRELOAD)
+        .await
+        .map_err(|source| Error::other(doing, source))?;
+    let nodes = engine
+        .containers(label::PRELOAD_USED)
+        .await
+        .map_err(|source| Error::other(doing, source))?;
     Ok(volumes
         .into_iter()
         .map(|volume| {
-            let filled = jobs.iter().any(|job| job.name == volume.name && job.state == State::Exited(0));
-            let whole = filled || nodes.iter().any(|node| node.labels.get(label::PRELOAD_USED) == Some(&volume.name));
+            let filled = jobs
+                .iter()
+                .any(|job| job.name == volume.name && job.state == State::Exited(0));
+            let whole = filled
+                || nodes
+                    .iter()
+                    .any(|node| node.labels.get(label::PRELOAD_USED) == Some(&volume.name));
             (volume.name, whole)
         })
         .collect())

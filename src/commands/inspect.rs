@@ -8,31 +8,35 @@ use crate::engine::{Engine, Found, State, Terminal, label};
 use crate::error::{Error, exit_code};
 use crate::ready;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// The kubeconfig that works on the engine's host: the one of the cluster, by the published port.
-pub(super) async fn host_kubeconfig(
-    engine: &Engine,
-    master: &NodeSpec,
-    address: Ipv4Addr,
-) -> Result<String, Error> {
-    kubeconfig_of(engine, &master.container, address).await
+/// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
+/// master publishes.
+pub(super) async fn host_kubeconfig(engine: &Engine, master: &NodeSpec) -> Result<String, Error> {
+    kubeconfig_of(engine, &master.container).await
 }
 
-async fn kubeconfig_of(engine: &Engine, container: &str, address: Ipv4Addr) -> Result<String, Error> {
+async fn kubeconfig_of(engine: &Engine, container: &str) -> Result<String, Error> {
     let doing = || format!("read the kubeconfig of {container}");
     let refused = |source| Error::other(doing(), source);
-    let content = engine.read_file(container, "/data/etc/kubernetes/admin.conf").await.map_err(refused)?;
-    let content = content.ok_or_else(|| Error::message(format!("{container} has no kubeconfig")))?;
-    let port = engine.published_port(container, API_SERVER_PORT).await.map_err(refused)?;
-    let port = port.ok_or_else(|| Error::message(format!("{container} publishes no port")))?;
-    let address = if address.is_unspecified() { Ipv4Addr::LOCALHOST } else { address };
+    let content = engine
+        .read_file(container, "/data/etc/kubernetes/admin.conf")
+        .await
+        .map_err(refused)?;
+    let content =
+        content.ok_or_else(|| Error::message(format!("{container} has no kubeconfig")))?;
+    let published = engine
+        .published(container, API_SERVER_PORT)
+        .await
+        .map_err(refused)?;
+    let published =
+        published.ok_or_else(|| Error::message(format!("{container} publishes no port")))?;
     let mut config: serde_yaml::Value =
         serde_yaml::from_slice(&content).map_err(|source| Error::other(doing(), source))?;
-    config["clusters"][0]["cluster"]["server"] = format!("https://{address}:{port}").into();
+    config["clusters"][0]["cluster"]["server"] = format!("https://{published}").into();
     serde_yaml::to_string(&config).map_err(|source| Error::other(doing(), source))
 }
 
@@ -41,12 +45,20 @@ async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
     let containers = identity.containers(engine).await?;
     containers
         .into_iter()
-        .find(|container| container.labels.get(label::ROLE).is_some_and(|role| role == "master"))
+        .find(|container| {
+            container
+                .labels
+                .get(label::ROLE)
+                .is_some_and(|role| role == "master")
+        })
         .ok_or_else(|| absent(identity))
 }
 
 fn absent(identity: &Identity) -> Error {
-    Error::with_hint(format!("there is no cluster `{}`", identity.names.context()), "make it with `local-cluster up`")
+    Error::with_hint(
+        format!("there is no cluster `{}`", identity.names.context()),
+        "make it with `local-cluster up`",
+    )
 }
 
 /// `kubeconfig`.
@@ -54,8 +66,7 @@ pub(super) async fn kubeconfig(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    let address = session.settings()?.cluster.api_server_address;
-    print(&kubeconfig_of(&engine, &master.name, address).await?)
+    print(&kubeconfig_of(&engine, &master.name).await?)
 }
 
 /// `apiserver-port`.
@@ -63,10 +74,12 @@ pub(super) async fn apiserver_port(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    let port = engine.published_port(&master.name, API_SERVER_PORT).await;
-    let port = port.map_err(|source| Error::other("find the API server's port", source))?;
-    let port = port.ok_or_else(|| Error::message(format!("{} publishes no port", master.name)))?;
-    print(&port.to_string())
+    let published = engine.published(&master.name, API_SERVER_PORT).await;
+    let published =
+        published.map_err(|source| Error::other("find the API server's port", source))?;
+    let published =
+        published.ok_or_else(|| Error::message(format!("{} publishes no port", master.name)))?;
+    print(&published.port.to_string())
 }
 
 /// `kubectl`: the cluster's own, with its kubeconfig.
@@ -75,13 +88,19 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
     if master.state != State::Running {
-        return Err(Error::with_hint(format!("{} does not run", master.name), "start the cluster with `local-cluster up`"));
+        return Err(Error::with_hint(
+            format!("{} does not run", master.name),
+            "start the cluster with `local-cluster up`",
+        ));
     }
     let directory = session.directory(&identity.names)?;
     let (program, config) = (directory.join("kubectl"), directory.join("admin.conf"));
     for path in [&program, &config] {
         if !path.exists() {
-            return Err(Error::with_hint(format!("{} is not there", path.display()), "`local-cluster up` writes it"));
+            return Err(Error::with_hint(
+                format!("{} is not there", path.display()),
+                "`local-cluster up` writes it",
+            ));
         }
     }
     let status = tokio::process::Command::new(&program)
@@ -91,7 +110,10 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
         .status()
         .await
         .map_err(|source| Error::other(format!("run {}", program.display()), source))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit_code::FAILED))
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(exit_code::FAILED))
 }
 
 /// `exec`.
@@ -99,24 +121,40 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let containers = identity.containers(&engine).await?;
-    let found = containers
-        .iter()
-        .find(|container| container.name == node || container.labels.get(label::NODE).is_some_and(|name| name == node));
+    let found = containers.iter().find(|container| {
+        container.name == node
+            || container
+                .labels
+                .get(label::NODE)
+                .is_some_and(|name| name == node)
+    });
     let Some(found) = found else {
         if containers.is_empty() {
             return Err(absent(&identity));
         }
-        let names: Vec<&str> =
-            containers.iter().filter_map(|container| container.labels.get(label::NODE)).map(String::as_str).collect();
-        return Err(Error::with_hint(format!("there is no node `{node}`"), format!("its nodes are {}", names.join(", "))));
+        let names: Vec<&str> = containers
+            .iter()
+            .filter_map(|container| container.labels.get(label::NODE))
+            .map(String::as_str)
+            .collect();
+        return Err(Error::with_hint(
+            format!("there is no node `{node}`"),
+            format!("its nodes are {}", names.join(", ")),
+        ));
     };
     if found.state != State::Running {
-        return Err(Error::with_hint(format!("{} does not run", found.name), "start the cluster with `local-cluster up`"));
+        return Err(Error::with_hint(
+            format!("{} does not run", found.name),
+            "start the cluster with `local-cluster up`",
+        ));
     }
     let shell = ["bash".to_owned()];
     let command = if command.is_empty() { &shell } else { command };
     let stdin = std::io::stdin().is_terminal();
-    let terminal = Terminal { tty: stdin && std::io::stdout().is_terminal(), stdin: true };
+    let terminal = Terminal {
+        tty: stdin && std::io::stdout().is_terminal(),
+        stdin: true,
+    };
     let environment = ["KUBECONFIG=/etc/kubernetes/admin.conf".to_owned()];
     let status = engine
         .exec_interactive(&found.name, command, &environment, terminal)
@@ -130,26 +168,39 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let containers = identity.containers(&engine).await?;
-    let master = containers.iter().find(|container| container.labels.get(label::ROLE).is_some_and(|role| role == "master"));
-    let mut port = None;
+    let master = containers.iter().find(|container| {
+        container
+            .labels
+            .get(label::ROLE)
+            .is_some_and(|role| role == "master")
+    });
+    let mut published = None;
     let mut ready = Err("the master does not run".to_owned());
     if let Some(master) = master.filter(|master| master.state == State::Running) {
-        port = engine.published_port(&master.name, API_SERVER_PORT).await.ok().flatten();
-        let address = session.settings()?.cluster.api_server_address;
-        let asked = tokio::time::timeout(Duration::from_secs(5), ready_nodes(&engine, &master.name, address)).await;
+        published = engine
+            .published(&master.name, API_SERVER_PORT)
+            .await
+            .ok()
+            .flatten();
+        let asked =
+            tokio::time::timeout(Duration::from_secs(5), ready_nodes(&engine, &master.name)).await;
         ready = match asked {
             Ok(Ok(nodes)) => Ok(nodes),
             Ok(Err(error)) => Err(crate::error::in_one_line(&error)),
             Err(_) => Err("the API server does not answer".to_owned()),
         };
     }
-    let rows: Vec<_> = containers.iter().map(|container| row(container, &ready)).collect();
+    let rows: Vec<_> = containers
+        .iter()
+        .map(|container| row(container, &ready))
+        .collect();
     if session.output == Output::Json {
         let status = json!({
             "cluster": identity.names.context(),
             "id": identity.id,
             "exists": !containers.is_empty(),
-            "apiServerPort": port,
+            "apiServerAddress": published.map(|published| published.address.to_string()),
+            "apiServerPort": published.map(|published| published.port),
             "problem": ready.as_ref().err(),
             "nodes": rows.iter().map(|row| json!({
                 "name": row.name, "container": row.container, "role": row.role, "state": row.state, "ready": row.ready,
@@ -158,13 +209,21 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         return print(&status.to_string());
     }
     if containers.is_empty() {
-        print(&format!("there is no cluster `{}`\n", identity.names.context()))?;
+        print(&format!(
+            "there is no cluster `{}`\n",
+            identity.names.context()
+        ))?;
         return Ok(exit_code::OK);
     }
+    // Writing to a string cannot fail.
     let mut text = format!("cluster {}\n", identity.names.context());
-    match (&ready, port) {
-        (Ok(_), Some(port)) => text.push_str(&format!("api server https://127.0.0.1:{port}\n")),
-        (Err(problem), _) => text.push_str(&format!("api server unreachable: {problem}\n")),
+    match (&ready, published) {
+        (Ok(_), Some(published)) => {
+            let _ = writeln!(text, "api server https://{published}");
+        }
+        (Err(problem), _) => {
+            let _ = writeln!(text, "api server unreachable: {problem}");
+        }
         (Ok(_), None) => {}
     }
     for row in &rows {
@@ -173,7 +232,11 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             Some(false) => "NotReady",
             None => "unknown",
         };
-        text.push_str(&format!("{:<16} {:<8} {:<9} {:<8} {}\n", row.name, row.role, row.state, ready, row.container));
+        let _ = writeln!(
+            text,
+            "{:<16} {:<8} {:<9} {:<8} {}",
+            row.name, row.role, row.state, ready, row.container
+        );
     }
     print(&text)
 }
@@ -205,10 +268,18 @@ fn row(container: &Found, ready: &Result<Vec<(String, bool)>, String>) -> Row {
     }
 }
 
-async fn ready_nodes(engine: &Engine, master: &str, address: Ipv4Addr) -> Result<Vec<(String, bool)>, Error> {
-    let config = kubeconfig_of(engine, master, address).await?;
+async fn ready_nodes(engine: &Engine, master: &str) -> Result<Vec<(String, bool)>, Error> {
+    let config = kubeconfig_of(engine, master).await?;
     let nodes = ready::list_nodes(&ready::client(&config)?).await?;
-    Ok(nodes.iter().map(|node| (node.metadata.name.clone().unwrap_or_default(), ready::is_ready(node))).collect())
+    Ok(nodes
+        .iter()
+        .map(|node| {
+            (
+                node.metadata.name.clone().unwrap_or_default(),
+                ready::is_ready(node),
+            )
+        })
+        .collect())
 }
 
 /// `version`.
@@ -219,9 +290,12 @@ pub(super) async fn version(session: &Session) -> Result<u8, Error> {
         Err(_) => None,
     };
     if session.output == Output::Json {
-        let version = json!({ "localCluster": program, "defaultKubernetes": kubernetes, "docker": engine });
+        let version =
+            json!({ "localCluster": program, "defaultKubernetes": kubernetes, "docker": engine });
         return print(&version.to_string());
     }
     let engine = engine.unwrap_or_else(|| "not reachable".to_owned());
-    print(&format!("local-cluster {program}\nkubernetes    {kubernetes} by default\ndocker        {engine}\n"))
+    print(&format!(
+        "local-cluster {program}\nkubernetes    {kubernetes} by default\ndocker        {engine}\n"
+    ))
 }

@@ -9,6 +9,7 @@ use crate::report::{self, Reporter};
 use crate::settings::{self, Loaded, Settings};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// One run of the program.
@@ -46,8 +47,9 @@ impl Session {
         let settings = if plain {
             None
         } else {
-            let Loaded { settings, .. } = settings::load(&cli.settings(), &environment, home.as_deref())
-                .map_err(|problems| Error::Settings(problems.into()))?;
+            let Loaded { settings, .. } =
+                settings::load(&cli.settings(), &environment, home.as_deref())
+                    .map_err(|problems| Error::Settings(problems.into()))?;
             Some(settings)
         };
         let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
@@ -70,15 +72,38 @@ impl Session {
         report::init_tracing(log.as_ref().and_then(|log| log.try_clone().ok()), verbosity);
         let terminal = report::interactive(std::io::stderr().is_terminal(), &environment);
         let reporter = Reporter::new(cli.global.output.into(), verbosity, terminal, log);
-        Ok(Self { environment, home, settings, output: cli.global.output, reporter, state })
+        Ok(Self {
+            environment,
+            home,
+            settings,
+            output: cli.global.output,
+            reporter,
+            state,
+        })
     }
 
     pub(super) fn settings(&self) -> Result<&Settings, Error> {
-        self.settings.as_ref().ok_or_else(|| Error::message("this command has no settings"))
+        self.settings
+            .as_ref()
+            .ok_or_else(|| Error::message("this command has no settings"))
     }
 
     pub(super) async fn engine(&self) -> Result<Engine, Error> {
-        Engine::connect().await.map_err(|source| Error::other("use the Docker engine", source))
+        if let Some(host) = self
+            .environment
+            .get("DOCKER_HOST")
+            .filter(|host| is_remote(host))
+        {
+            return Err(Error::with_hint(
+                format!(
+                    "the engine at `{host}` is on another host, where the API server would not be reached: remote engines come later"
+                ),
+                "run `local-cluster` on that host, or unset DOCKER_HOST to use the engine of this one",
+            ));
+        }
+        Engine::connect()
+            .await
+            .map_err(|source| Error::other("use the Docker engine", source))
     }
 
     /// Keeps other runs away from this cluster until it is dropped.
@@ -87,14 +112,18 @@ impl Session {
     }
 
     /// Keeps other runs from building images at the same time; waits for them.
-    pub(super) async fn lock_images(&self, cancel: &tokio_util::sync::CancellationToken) -> Result<Lock, Error> {
+    pub(super) async fn lock_images(
+        &self,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> Result<Lock, Error> {
         let mut told = false;
         loop {
             match lock::acquire(&self.state, "images") {
                 Ok(lock) => return Ok(lock),
                 Err(lock::LockError::Held { .. }) => {
                     if !told {
-                        self.reporter.note("waiting for another run that makes images");
+                        self.reporter
+                            .note("waiting for another run that makes images");
                         told = true;
                     }
                 }
@@ -129,16 +158,27 @@ impl Session {
 
     /// The directory of a cluster's kubeconfig and kubectl.
     pub(super) fn directory(&self, names: &Names) -> Result<PathBuf, Error> {
-        let home = self.home.as_deref().ok_or_else(|| Error::with_hint("there is no home directory", "set HOME"))?;
+        let home = self
+            .home
+            .as_deref()
+            .ok_or_else(|| Error::with_hint("there is no home directory", "set HOME"))?;
         let below = names.directory();
-        Ok(if below.is_empty() { home.to_owned() } else { home.join(below) })
+        Ok(if below.is_empty() {
+            home.to_owned()
+        } else {
+            home.join(below)
+        })
     }
 
     /// Where downloads are kept between runs.
     pub(super) fn downloads(&self) -> PathBuf {
         let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty());
-        let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = set("HOME").map_or_else(std::env::temp_dir, |home| Path::new(home).join(".cache"));
+        // By its rule a relative path is none.
+        let cache = set("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
+        let home =
+            set("HOME").map_or_else(std::env::temp_dir, |home| Path::new(home).join(".cache"));
         cache.unwrap_or(home).join("local-cluster")
     }
 }
@@ -161,14 +201,44 @@ impl Identity {
     /// This cluster's containers.
     pub(super) async fn containers(&self, engine: &Engine) -> Result<Vec<Found>, Error> {
         let found = engine.containers(&self.selector()).await;
-        found.map_err(|source| Error::other(format!("look for cluster {}", self.names.context()), source))
+        found.map_err(|source| {
+            Error::other(format!("look for cluster {}", self.names.context()), source)
+        })
     }
+}
+
+/// Whether an address as `DOCKER_HOST` has it leads to another host.
+fn is_remote(host: &str) -> bool {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+    // What is not known is for the client to refuse.
+    if !matches!(scheme, "tcp" | "http" | "https" | "ssh") {
+        return false;
+    }
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let name = match authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    let is_this = name == "localhost"
+        || name
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+    scheme == "ssh" || !is_this
 }
 
 /// The networks of all clusters.
 async fn ours(engine: &Engine) -> Result<Vec<Network>, Error> {
-    let networks = engine.networks().await.map_err(|source| Error::other("look for clusters", source))?;
-    Ok(networks.into_iter().filter(|network| network.labels.contains_key(label::CLUSTER)).collect())
+    let networks = engine
+        .networks()
+        .await
+        .map_err(|source| Error::other("look for clusters", source))?;
+    Ok(networks
+        .into_iter()
+        .filter(|network| network.labels.contains_key(label::CLUSTER))
+        .collect())
 }
 
 fn id(network: &Network) -> Option<u8> {
@@ -176,12 +246,21 @@ fn id(network: &Network) -> Option<u8> {
 }
 
 fn id_of(networks: &[Network], cluster: &str) -> Option<u8> {
-    id(networks.iter().find(|network| network.labels.get(label::CLUSTER).is_some_and(|name| name == cluster))?)
+    id(networks.iter().find(|network| {
+        network
+            .labels
+            .get(label::CLUSTER)
+            .is_some_and(|name| name == cluster)
+    })?)
 }
 
 /// Cluster 0 is the default one's, whether it is there or not.
 fn lowest_free(networks: &[Network]) -> Option<u8> {
-    (1..=u8::MAX).find(|candidate| !networks.iter().any(|network| id(network) == Some(*candidate)))
+    (1..=u8::MAX).find(|candidate| {
+        !networks
+            .iter()
+            .any(|network| id(network) == Some(*candidate))
+    })
 }
 
 impl From<Output> for report::Output {
@@ -201,14 +280,43 @@ mod tests {
         let labels = [(label::CLUSTER, cluster), (label::ID, id)];
         Network {
             name: String::new(),
-            labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
             subnets: Vec::new(),
         }
     }
 
     #[test]
+    fn engines_of_other_hosts_are_remote() {
+        for host in [
+            "unix:///run/docker.sock",
+            "tcp://127.0.0.1:2375",
+            "http://localhost:1",
+            "tcp://[::1]:2375",
+            "127.0.0.1:1",
+        ] {
+            assert!(!is_remote(host), "{host}");
+        }
+        for host in [
+            "tcp://10.0.0.1:2375",
+            "https://docker",
+            "ssh://me@host",
+            "ssh://localhost",
+            "tcp://[fd00::1]:1",
+        ] {
+            assert!(is_remote(host), "{host}");
+        }
+    }
+
+    #[test]
     fn a_label_keeps_its_id_or_takes_the_lowest_that_is_free() {
-        let networks = [network("local-cluster-dev", "2"), network("local-cluster", "0"), network("local-cluster-1", "1")];
+        let networks = [
+            network("local-cluster-dev", "2"),
+            network("local-cluster", "0"),
+            network("local-cluster-1", "1"),
+        ];
         assert_eq!(id_of(&networks, "local-cluster-dev"), Some(2));
         assert_eq!(id_of(&networks, "local-cluster-test"), None);
         assert_eq!(lowest_free(&networks), Some(3));

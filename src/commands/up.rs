@@ -35,18 +35,48 @@ pub(super) struct Surroundings {
 impl Surroundings {
     pub(super) fn of(session: &Session) -> Self {
         let given = |names: &[&str]| -> Vec<(String, String)> {
-            let set = |name: &&str| session.environment.get(*name).map(|value| ((*name).to_owned(), value.clone()));
+            let set = |name: &&str| {
+                session
+                    .environment
+                    .get(*name)
+                    .map(|value| ((*name).to_owned(), value.clone()))
+            };
             names.iter().filter_map(set).collect()
         };
-        let mut go = given(&["GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOSUMCHECK", "GOPRIVATE", "GONOPROXY"]);
-        if let Some(proxy) = session.settings().ok().and_then(|settings| settings.source.go_proxy.clone()) {
+        let mut go = given(&[
+            "GOPROXY",
+            "GOSUMDB",
+            "GONOSUMDB",
+            "GONOSUMCHECK",
+            "GOPRIVATE",
+            "GONOPROXY",
+        ]);
+        if let Some(proxy) = session
+            .settings()
+            .ok()
+            .and_then(|settings| settings.source.go_proxy.clone())
+        {
             go.retain(|(name, _)| name != "GOPROXY");
             go.push(("GOPROXY".to_owned(), proxy));
         }
-        let names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+        let names = [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+        ];
         // kubeadm's output, as the proposal has it.
-        let show_output = session.settings().is_ok_and(|settings| settings.verbose >= 2);
-        Self { proxies: given(&names), go, downloads: session.downloads(), show_output }
+        let show_output = session
+            .settings()
+            .is_ok_and(|settings| settings.verbose >= 2);
+        Self {
+            proxies: given(&names),
+            go,
+            downloads: session.downloads(),
+            show_output,
+        }
     }
 
     pub(super) fn work<'a>(
@@ -77,12 +107,22 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let cancel = signal::watch(reporter.clone());
     let began = Instant::now();
     let engine = session.engine().await?;
-    let facts = engine.facts().await.map_err(|source| Error::other("use the Docker engine", source))?;
+    let facts = engine
+        .facts()
+        .await
+        .map_err(|source| Error::other("use the Docker engine", source))?;
     let identity = session.identity(&engine).await?;
     // A dry run changes nothing, and is in nobody's way.
-    let _lock = if dry_run { None } else { Some(session.lock(&identity)?) };
+    let _lock = if dry_run {
+        None
+    } else {
+        Some(session.lock(&identity)?)
+    };
     if !dry_run {
-        reporter.send(Event::RunStarted { command: "up".to_owned(), cluster: identity.names.context() });
+        reporter.send(Event::RunStarted {
+            command: "up".to_owned(),
+            cluster: identity.names.context(),
+        });
     }
 
     let version = image::version(session).await?;
@@ -92,8 +132,15 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let stages = plan::plan(&spec, &observed);
     let (wanted, images_lock) = if plan::creates(&stages, None) {
         // Held while others may make the same images; a dry run makes none.
-        let lock = if dry_run { None } else { Some(session.lock_images(&cancel).await?) };
-        (image::wanted(session, &engine, &facts, version, &mut observed).await?, lock)
+        let lock = if dry_run {
+            None
+        } else {
+            Some(session.lock_images(&cancel).await?)
+        };
+        (
+            image::wanted(session, &engine, &facts, version, &mut observed).await?,
+            lock,
+        )
     } else {
         (image::unneeded(session, version)?, None)
     };
@@ -117,10 +164,16 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     }
     let config = write_kubeconfig(session, &engine, &identity, &spec).await?;
 
-    let patience = if stages.is_empty() { Patience::STANDING } else { Patience::NEW };
+    let patience = if stages.is_empty() {
+        Patience::STANDING
+    } else {
+        Patience::NEW
+    };
     let stage = "ready".to_owned();
     let asking = Instant::now();
-    reporter.send(Event::StageStarted { stage: stage.clone() });
+    reporter.send(Event::StageStarted {
+        stage: stage.clone(),
+    });
     let client = ready::client(&config)?;
     let waiting = async {
         ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await?;
@@ -128,18 +181,35 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     };
     let (result, fetched) = tokio::join!(waiting, kubectl);
     let took = asking.elapsed();
-    reporter.send(Event::StageFinished { stage: stage.clone(), took, ok: result.is_ok() });
+    reporter.send(Event::StageFinished {
+        stage: stage.clone(),
+        took,
+        ok: result.is_ok(),
+    });
     result.map_err(|source| match source {
-        Error::Interrupted { .. } => {
-            Error::Interrupted { after: times.last().map(|(stage, _)| stage.clone()).unwrap_or_default() }
-        }
-        source => Error::Stage { stage: stage.clone(), source: Box::new(source), others: Vec::new() },
+        Error::Interrupted { .. } => Error::Interrupted {
+            after: times
+                .last()
+                .map(|(stage, _)| stage.clone())
+                .unwrap_or_default(),
+        },
+        source => Error::Stage {
+            stage: stage.clone(),
+            source: Box::new(source),
+            others: Vec::new(),
+        },
     })?;
     times.push((stage, took));
     fetched?;
 
-    reporter.send(Event::Summary { stages: times, total: began.elapsed() });
-    reporter.send(Event::RunFinished { ok: true, next: next_steps(session, &identity)? });
+    reporter.send(Event::Summary {
+        stages: times,
+        total: began.elapsed(),
+    });
+    reporter.send(Event::RunFinished {
+        ok: true,
+        next: next_steps(session, &identity)?,
+    });
     Ok(exit_code::OK)
 }
 
@@ -148,17 +218,31 @@ fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Err
     let flag = identity.flag();
     let mut next = Vec::new();
     if session.settings()?.kubeconfig.merge {
-        next.push(format!("kubectl get nodes                # the context `{}` is current", identity.names.context()));
+        next.push(format!(
+            "kubectl get nodes                # the context `{}` is current",
+            identity.names.context()
+        ));
     } else {
-        next.push(format!("export KUBECONFIG={}", directory.join("admin.conf").display()));
+        next.push(format!(
+            "export KUBECONFIG={}",
+            directory.join("admin.conf").display()
+        ));
     }
-    next.push(format!("local-cluster{flag} kubectl get nodes  # with the matching kubectl"));
-    next.push(format!("local-cluster{flag} down               # remove the cluster's nodes"));
+    next.push(format!(
+        "local-cluster{flag} kubectl get nodes  # with the matching kubectl"
+    ));
+    next.push(format!(
+        "local-cluster{flag} down               # remove the cluster's nodes"
+    ));
     Ok(next)
 }
 
 /// The cluster as it is wanted; all that is wrong with it is told at once.
-fn spec(session: &Session, identity: &Identity, version: KubernetesVersion) -> Result<ClusterSpec, Error> {
+fn spec(
+    session: &Session,
+    identity: &Identity,
+    version: KubernetesVersion,
+) -> Result<ClusterSpec, Error> {
     let settings = session.settings()?;
     let cluster = &settings.cluster;
     let input = SpecInput {
@@ -167,9 +251,7 @@ fn spec(session: &Session, identity: &Identity, version: KubernetesVersion) -> R
         num_nodes: cluster.num_nodes,
         no_dedicated: cluster.no_dedicated,
         version,
-        cni: match cluster.cni_plugin {
-            crate::settings::CniPlugin::Bridge => crate::cluster::CniPlugin::Bridge,
-        },
+        cni: cluster.cni_plugin,
         pool: settings.dind.subnet,
         pod_subnet: cluster.pod_subnet,
         service_subnet: cluster.service_subnet,
@@ -183,11 +265,26 @@ fn spec(session: &Session, identity: &Identity, version: KubernetesVersion) -> R
 }
 
 /// What the engine has of this cluster.
-async fn observe(engine: &Engine, identity: &Identity, spec: &ClusterSpec) -> Result<Observed, Error> {
-    let refused = |source| Error::other(format!("look for cluster {}", identity.names.context()), source);
+async fn observe(
+    engine: &Engine,
+    identity: &Identity,
+    spec: &ClusterSpec,
+) -> Result<Observed, Error> {
+    let refused = |source| {
+        Error::other(
+            format!("look for cluster {}", identity.names.context()),
+            source,
+        )
+    };
     let networks = engine.networks().await.map_err(refused)?;
-    let volumes = engine.volumes(&identity.selector()).await.map_err(refused)?;
-    let containers = engine.containers(&identity.selector()).await.map_err(refused)?;
+    let volumes = engine
+        .volumes(&identity.selector())
+        .await
+        .map_err(refused)?;
+    let containers = engine
+        .containers(&identity.selector())
+        .await
+        .map_err(refused)?;
     let nodes = containers.into_iter().map(|container| async move {
         let role = match container.labels.get(label::ROLE).map(String::as_str) {
             Some("master") => Role::Master,
@@ -197,21 +294,43 @@ async fn observe(engine: &Engine, identity: &Identity, spec: &ClusterSpec) -> Re
             State::Running => Some(phases::observe(engine, &container.name, role).await?),
             _ => None,
         };
-        Ok((container.name, ObservedNode { state: container.state, phases }))
+        Ok((
+            container.name,
+            ObservedNode {
+                state: container.state,
+                phases,
+            },
+        ))
     });
     Ok(Observed {
-        network: networks.iter().any(|network| network.name == spec.network.name),
-        nodes: future::try_join_all(nodes).await.map_err(refused)?.into_iter().collect(),
+        network: networks
+            .iter()
+            .any(|network| network.name == spec.network.name),
+        nodes: future::try_join_all(nodes)
+            .await
+            .map_err(refused)?
+            .into_iter()
+            .collect(),
         volumes: volumes.into_iter().map(|volume| volume.name).collect(),
         ..Observed::default()
     })
 }
 
 /// A cluster keeps its settings while it has nodes: others are refused, each by name.
-async fn check_settings(engine: &Engine, identity: &Identity, spec: &ClusterSpec) -> Result<(), Error> {
+async fn check_settings(
+    engine: &Engine,
+    identity: &Identity,
+    spec: &ClusterSpec,
+) -> Result<(), Error> {
     let doing = || format!("look at the settings of cluster `{}`", spec.names.context());
-    let networks = engine.networks().await.map_err(|source| Error::other(doing(), source))?;
-    if let Some(network) = networks.iter().find(|network| network.name == spec.network.name) {
+    let networks = engine
+        .networks()
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
+    if let Some(network) = networks
+        .iter()
+        .find(|network| network.name == spec.network.name)
+    {
         if !network.labels.contains_key(label::CLUSTER) {
             return Err(Error::with_hint(
                 format!("there is a network `{}` that is not ours", network.name),
@@ -220,13 +339,19 @@ async fn check_settings(engine: &Engine, identity: &Identity, spec: &ClusterSpec
         }
         if !network.subnets.contains(&spec.network.subnet) {
             return Err(Error::with_hint(
-                format!("network `{}` does not have the range {}", network.name, spec.network.subnet),
+                format!(
+                    "network `{}` does not have the range {}",
+                    network.name, spec.network.subnet
+                ),
                 "give the `--dind-subnet` that it was made with, or remove it with `local-cluster clean`",
             ));
         }
     }
     let nodes = identity.containers(engine).await?;
-    let Some(kept) = nodes.iter().find_map(|node| node.labels.get(label::SETTINGS)) else {
+    let Some(kept) = nodes
+        .iter()
+        .find_map(|node| node.labels.get(label::SETTINGS))
+    else {
         return Ok(());
     };
     let running: BTreeMap<String, String> =
@@ -236,7 +361,11 @@ async fn check_settings(engine: &Engine, identity: &Identity, spec: &ClusterSpec
         return Ok(());
     }
     Err(Error::with_hint(
-        format!("cluster `{}` was made with other settings: {}", spec.names.context(), plan::describe(&differences)),
+        format!(
+            "cluster `{}` was made with other settings: {}",
+            spec.names.context(),
+            plan::describe(&differences)
+        ),
         "give the settings that it has, or remove it with `local-cluster down` and make it anew",
     ))
 }
@@ -252,15 +381,21 @@ async fn check_host(
 ) -> Result<(), Error> {
     let steps = || stages.iter().flat_map(|stage| &stage.steps);
     let created = |role: Role| {
-        steps().filter(|step| matches!(step, Step::CreateNode(node) if node.role == role)).count() as u64
+        steps()
+            .filter(|step| matches!(step, Step::CreateNode(node) if node.role == role))
+            .count() as u64
     };
     if stages.is_empty() && image_stages.is_empty() {
         return Ok(());
     }
-    let local = std::env::var_os("DOCKER_HOST").is_none_or(|host| host.to_string_lossy().starts_with("unix:"));
+    let local = std::env::var_os("DOCKER_HOST")
+        .is_none_or(|host| host.to_string_lossy().starts_with("unix:"));
     let host = local.then(|| doctor::host::read(&facts.data_root));
-    let load =
-        Load { masters: created(Role::Master), workers: created(Role::Worker), images: !image_stages.is_empty() };
+    let load = Load {
+        masters: created(Role::Master),
+        workers: created(Role::Worker),
+        images: !image_stages.is_empty(),
+    };
     let mut fatal = Vec::new();
     for finding in doctor::examine(facts, host.as_ref(), load) {
         if finding.fatal {
@@ -271,24 +406,33 @@ async fn check_host(
     }
     if !fatal.is_empty() {
         let text: Vec<&str> = fatal.iter().map(|finding| finding.text.as_str()).collect();
-        let remedies: Vec<&str> = fatal.iter().map(|finding| finding.remedy.as_str()).collect();
+        let remedies: Vec<&str> = fatal
+            .iter()
+            .map(|finding| finding.remedy.as_str())
+            .collect();
         return Err(Error::with_hint(text.join("; "), remedies.join("; ")));
     }
     if steps().any(|step| *step == Step::CreateNetwork) {
-        let networks = engine.networks().await.map_err(|source| Error::other("look at the networks", source))?;
+        let networks = engine
+            .networks()
+            .await
+            .map_err(|source| Error::other("look at the networks", source))?;
         let mut taken: Vec<Taken> = networks
             .iter()
             .flat_map(|network| {
-                network
-                    .subnets
-                    .iter()
-                    .map(|subnet| Taken { what: format!("Docker network `{}`", network.name), subnet: *subnet })
+                network.subnets.iter().map(|subnet| Taken {
+                    what: format!("Docker network `{}`", network.name),
+                    subnet: *subnet,
+                })
             })
             .collect();
         if local {
             taken.extend(doctor::host::routes());
         }
-        let overlaps: Vec<String> = overlaps(spec, &taken).iter().map(ToString::to_string).collect();
+        let overlaps: Vec<String> = overlaps(spec, &taken)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         if !overlaps.is_empty() {
             return Err(Error::with_hint(
                 overlaps.join("\n"),
@@ -307,19 +451,32 @@ async fn making<'a>(
     stages: &[Stage],
 ) -> Result<Making<'a>, Error> {
     // Only a node that is made needs to know.
-    let rights = if plan::creates(stages, None) { execute::rights(work).await? } else { Rights::Privileged };
+    let rights = if plan::creates(stages, None) {
+        execute::rights(work).await?
+    } else {
+        Rights::Privileged
+    };
     let not_before = time::OffsetDateTime::now_utc() - time::Duration::DAY;
     let validity = Validity::years(not_before, CERTIFICATE_YEARS);
     let (master, authority) = if plan::creates(stages, Some(Role::Master)) {
         let request = pki_request(spec, spec.master(), validity);
-        let pki = pki::issue(&request).map_err(|source| Error::other("issue the cluster's certificates", source))?;
+        let pki = pki::issue(&request)
+            .map_err(|source| Error::other("issue the cluster's certificates", source))?;
         (pki.files, Some(pki.authorities.ca))
     } else if plan::creates(stages, Some(Role::Worker)) {
-        (Vec::new(), Some(authority_of(engine, spec.master(), validity).await?))
+        (
+            Vec::new(),
+            Some(authority_of(engine, spec.master(), validity).await?),
+        )
     } else {
         (Vec::new(), None)
     };
-    Ok(Making { spec, master, authority, rights })
+    Ok(Making {
+        spec,
+        master,
+        authority,
+        rights,
+    })
 }
 
 fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> PkiRequest {
@@ -336,16 +493,28 @@ fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> Pki
     }
 }
 
-async fn authority_of(engine: &Engine, master: &NodeSpec, validity: Validity) -> Result<pki::Authority, Error> {
+async fn authority_of(
+    engine: &Engine,
+    master: &NodeSpec,
+    validity: Validity,
+) -> Result<pki::Authority, Error> {
     let doing = || format!("read the authority of {}", master.container);
     let read = |path: &'static str| async move {
-        let content = engine.read_file(&master.container, path).await.map_err(|source| Error::other(doing(), source))?;
-        let content = content.ok_or_else(|| Error::message(format!("{} has no {path}", master.container)))?;
+        let content = engine
+            .read_file(&master.container, path)
+            .await
+            .map_err(|source| Error::other(doing(), source))?;
+        let content =
+            content.ok_or_else(|| Error::message(format!("{} has no {path}", master.container)))?;
         String::from_utf8(content).map_err(|source| Error::other(doing(), source))
     };
-    let (certificate, key) =
-        future::try_join(read("/data/etc/kubernetes/pki/ca.crt"), read("/data/etc/kubernetes/pki/ca.key")).await?;
-    pki::load_authority(&certificate, &key, validity).map_err(|source| Error::other(doing(), source))
+    let (certificate, key) = future::try_join(
+        read("/data/etc/kubernetes/pki/ca.crt"),
+        read("/data/etc/kubernetes/pki/ca.key"),
+    )
+    .await?;
+    pki::load_authority(&certificate, &key, validity)
+        .map_err(|source| Error::other(doing(), source))
 }
 
 /// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
@@ -355,7 +524,7 @@ async fn write_kubeconfig(
     identity: &Identity,
     spec: &ClusterSpec,
 ) -> Result<String, Error> {
-    let config = super::inspect::host_kubeconfig(engine, spec.master(), spec.api_server_address).await?;
+    let config = super::inspect::host_kubeconfig(engine, spec.master()).await?;
     let path = session.directory(&identity.names)?.join("admin.conf");
     let user = session
         .settings()?
@@ -389,7 +558,8 @@ fn fetch_kubectl(
         let doing = || format!("write kubectl into {}", directory.display());
         let marker = directory.join(".kubectl-of");
         let kubectl = directory.join("kubectl");
-        if kubectl.exists() && std::fs::read_to_string(&marker).is_ok_and(|found| found == version) {
+        if kubectl.exists() && std::fs::read_to_string(&marker).is_ok_and(|found| found == version)
+        {
             return Ok(());
         }
         let content = engine
@@ -401,7 +571,8 @@ fn fetch_kubectl(
             use std::os::unix::fs::PermissionsExt;
             let mut file = tempfile::NamedTempFile::new_in(&directory)?;
             std::io::Write::write_all(&mut file, &content)?;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+            file.as_file()
+                .set_permissions(std::fs::Permissions::from_mode(0o755))?;
             file.persist(&kubectl).map_err(|error| error.error)?;
             std::fs::write(&marker, version)
         })

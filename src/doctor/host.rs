@@ -22,24 +22,34 @@ pub fn read(data_root: &str) -> Host {
     Host {
         inotify_instances: number("/proc/sys/fs/inotify/max_user_instances"),
         disk_free: disk.map(|disk| disk.f_bavail * disk.f_frsize),
-        memory_available: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_available(&text)),
+        memory_available: std::fs::read_to_string("/proc/meminfo")
+            .ok()
+            .and_then(|text| memory_available(&text)),
     }
 }
 
 fn memory_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     kilobytes.checked_mul(1024)
 }
 
 /// This host's routes, as ranges that a cluster must keep clear of. Those of Docker's bridges are told by the engine.
 pub fn routes() -> Vec<Taken> {
-    std::fs::read_to_string("/proc/net/route").map(|text| parse_routes(&text)).unwrap_or_default()
+    std::fs::read_to_string("/proc/net/route")
+        .map(|text| parse_routes(&text))
+        .unwrap_or_default()
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask ...`, addresses in hexadecimal, lowest byte first.
 fn parse_routes(text: &str) -> Vec<Taken> {
-    let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.swap_bytes()));
+    let address = |hex: &str| {
+        u32::from_str_radix(hex, 16)
+            .ok()
+            .map(|bits| Ipv4Addr::from(bits.swap_bytes()))
+    };
     text.lines()
         .skip(1)
         .filter_map(|line| {
@@ -49,7 +59,10 @@ fn parse_routes(text: &str) -> Vec<Taken> {
                 return None;
             }
             let subnet = Ipv4Network::with_netmask(address(destination)?, address(mask)?).ok()?;
-            Some(Taken { what: format!("a route of this host by {interface}"), subnet })
+            Some(Taken {
+                what: format!("a route of this host by {interface}"),
+                subnet,
+            })
         })
         .collect()
 }
@@ -64,13 +77,19 @@ mod tests {
                     eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                     tun0\t0000C00A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
                     br-1\t0000120A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\nbroken\n";
-        let subnets: Vec<String> = parse_routes(text).iter().map(|taken| taken.subnet.to_string()).collect();
+        let subnets: Vec<String> = parse_routes(text)
+            .iter()
+            .map(|taken| taken.subnet.to_string())
+            .collect();
         assert_eq!(subnets, ["0.0.0.0/0", "10.192.0.0/16"]);
     }
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(memory_available("MemTotal: 9 kB\nMemAvailable:    2 kB\n"), Some(2048));
+        assert_eq!(
+            memory_available("MemTotal: 9 kB\nMemAvailable:    2 kB\n"),
+            Some(2048)
+        );
         assert_eq!(memory_available(""), None);
     }
 }

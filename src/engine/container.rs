@@ -4,13 +4,13 @@ use super::error::{Doing, absent_is_fine};
 use super::{Engine, EngineError, Rights};
 use bollard::container::LogOutput;
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum,
-    Mount as DockerMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig,
+    HostConfigCgroupnsModeEnum, Mount as DockerMount, MountType, MountVolumeOptions,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
-    UploadToContainerOptions, WaitContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, LogsOptions, RemoveContainerOptions,
+    StartContainerOptions, UploadToContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -77,7 +77,10 @@ impl NodeContainer {
                     host_ip: Some(publish.address.to_string()),
                     host_port: Some(publish.port.to_string()),
                 };
-                HashMap::from([(format!("{}/tcp", publish.container_port), Some(vec![binding]))])
+                HashMap::from([(
+                    format!("{}/tcp", publish.container_port),
+                    Some(vec![binding]),
+                )])
             }),
             // The engine's restart and the host's bring the cluster back without the tool.
             restart_policy: Some(RestartPolicy {
@@ -107,7 +110,9 @@ impl NodeContainer {
             image: Some(self.image.clone()),
             labels: Some(self.labels.clone().into_iter().collect()),
             env: Some(self.environment.clone()),
-            exposed_ports: self.publish.map(|publish| vec![format!("{}/tcp", publish.container_port)]),
+            exposed_ports: self
+                .publish
+                .map(|publish| vec![format!("{}/tcp", publish.container_port)]),
             host_config: Some(host),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),
@@ -118,12 +123,18 @@ impl NodeContainer {
 
     /// A container that does nothing, with these rights: for trying them.
     pub(super) fn throw_away(image: &str, rights: &Rights) -> ContainerCreateBody {
-        let mut host = HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() };
+        let mut host = HostConfig {
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        };
         rights.apply(&mut host);
         ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(vec!["/bin/true".to_owned()]),
-            labels: Some(HashMap::from([(super::label::JOB.to_owned(), "rights".to_owned())])),
+            labels: Some(HashMap::from([(
+                super::label::JOB.to_owned(),
+                "rights".to_owned(),
+            )])),
             host_config: Some(host),
             ..ContainerCreateBody::default()
         }
@@ -181,14 +192,24 @@ fn docker_mount(mount: &Mount) -> DockerMount {
         typ: Some(MountType::VOLUME),
         read_only: Some(mount.read_only),
         // Docker would copy what the image has at that path into a new volume.
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            ..MountVolumeOptions::default()
+        }),
         ..DockerMount::default()
     }
 }
 
 impl Engine {
-    pub(super) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<(), EngineError> {
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<(), EngineError> {
+        let options = CreateContainerOptions {
+            name: Some(name.to_owned()),
+            ..CreateContainerOptions::default()
+        };
         self.docker
             .create_container(Some(options), body)
             .await
@@ -211,12 +232,19 @@ impl Engine {
 
     /// Thaws a paused container.
     pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
-        self.docker.unpause_container(name).await.doing(|| format!("unpause container {name}"))
+        self.docker
+            .unpause_container(name)
+            .await
+            .doing(|| format!("unpause container {name}"))
     }
 
     /// Removes a container, running or not, with its anonymous volumes; one that is not there is fine.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        let options = RemoveContainerOptions {
+            force: true,
+            v: true,
+            ..RemoveContainerOptions::default()
+        };
         let removed = self.docker.remove_container(name, Some(options)).await;
         absent_is_fine(removed.doing(|| format!("remove container {name}")))
     }
@@ -225,7 +253,10 @@ impl Engine {
     ///
     /// Only before the first start: what lies under a tmpfs or a mount made inside would be missed in silence.
     pub async fn upload(&self, name: &str, archive: Vec<u8>) -> Result<(), EngineError> {
-        let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+        let options = UploadToContainerOptions {
+            path: "/".to_owned(),
+            ..UploadToContainerOptions::default()
+        };
         self.patient()
             .upload_to_container(name, Some(options), bollard::body_full(archive.into()))
             .await
@@ -238,7 +269,10 @@ impl Engine {
         name: &str,
         archive: impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
     ) -> Result<(), EngineError> {
-        let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+        let options = UploadToContainerOptions {
+            path: "/".to_owned(),
+            ..UploadToContainerOptions::default()
+        };
         self.patient()
             .upload_to_container(name, Some(options), bollard::body_try_stream(archive))
             .await
@@ -248,20 +282,31 @@ impl Engine {
     /// One file of a container that need not run; none where it does not exist.
     pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
         let action = || format!("read {path} of container {name}");
-        let options = DownloadFromContainerOptions { path: path.to_owned() };
-        let archive: Result<Vec<Bytes>, _> =
-            self.docker.download_from_container(name, Some(options)).try_collect().await;
+        let options = DownloadFromContainerOptions {
+            path: path.to_owned(),
+        };
+        let archive: Result<Vec<Bytes>, _> = self
+            .docker
+            .download_from_container(name, Some(options))
+            .try_collect()
+            .await;
         let archive = match archive.doing(action) {
             Err(error) if error.status() == Some(404) => return Ok(None),
             other => other?.concat(),
         };
-        let unreadable = |source: std::io::Error| EngineError::Call { action: action(), source: source.into() };
+        let unreadable = |source: std::io::Error| EngineError::Call {
+            action: action(),
+            source: source.into(),
+        };
         let mut archive = tar::Archive::new(archive.as_slice());
         let Some(entry) = archive.entries().map_err(unreadable)?.next() else {
             return Ok(None);
         };
         let mut content = Vec::new();
-        entry.map_err(unreadable)?.read_to_end(&mut content).map_err(unreadable)?;
+        entry
+            .map_err(unreadable)?
+            .read_to_end(&mut content)
+            .map_err(unreadable)?;
         Ok(Some(content))
     }
 
@@ -297,8 +342,13 @@ impl Engine {
         let name = &job.name;
         let action = || format!("run `{}` in container {name}", job.command.join(" "));
         self.start(name).await?;
-        let options =
-            LogsOptions { follow: true, stdout: true, stderr: true, tail: "all".to_owned(), ..LogsOptions::default() };
+        let options = LogsOptions {
+            follow: true,
+            stdout: true,
+            stderr: true,
+            tail: "all".to_owned(),
+            ..LogsOptions::default()
+        };
         let mut logs = self.docker.logs(name, Some(options));
         let mut lines = Lines::default();
         loop {
@@ -319,37 +369,23 @@ impl Engine {
         if status == 0 {
             return Ok(());
         }
-        Err(EngineError::Failed { action: action(), status, output: lines.last })
+        Err(EngineError::Failed {
+            action: action(),
+            status,
+            output: lines.last,
+        })
     }
 
     async fn exit_status(&self, name: &str) -> Result<i64, EngineError> {
-        let mut waiting = self.docker.wait_container(name, None::<WaitContainerOptions>);
+        let mut waiting = self
+            .docker
+            .wait_container(name, None::<WaitContainerOptions>);
         match waiting.next().await {
             Some(Ok(ended)) => Ok(ended.status_code),
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(source)) => Err(source).doing(|| format!("wait for container {name}")),
             None => Ok(-1),
         }
-    }
-
-    /// The last lines that a container has printed.
-    pub async fn log_tail(&self, name: &str, lines: usize) -> Result<Vec<String>, EngineError> {
-        let options =
-            LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..LogsOptions::default() };
-        let parts: Vec<LogOutput> = self
-            .docker
-            .logs(name, Some(options))
-            .try_collect()
-            .await
-            .doing(|| format!("read the output of container {name}"))?;
-        let mut collected = Vec::new();
-        let mut lines = Lines::default();
-        let mut collect = |line: &str| collected.push(line.to_owned());
-        for part in &parts {
-            lines.take(part, &mut collect);
-        }
-        lines.finish(&mut collect);
-        Ok(collected)
     }
 }
 
@@ -382,7 +418,9 @@ impl Lines {
     }
 
     fn tell(&mut self, whole: &[u8], line: &mut impl FnMut(&str)) {
-        let text = String::from_utf8_lossy(whole).trim_end_matches(['\r', '\n']).to_owned();
+        let text = String::from_utf8_lossy(whole)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned();
         line(&text);
         if self.last.len() == Self::KEPT {
             self.last.remove(0);

@@ -21,7 +21,9 @@ pub enum EngineError {
         host: String,
     },
     /// The engine lacks what the nodes need.
-    #[error("Docker {version} is too old: it speaks API {api}, and {oldest} is the oldest that works")]
+    #[error(
+        "Docker {version} is too old: it speaks API {api}, and {oldest} is the oldest that works"
+    )]
     TooOld {
         /// Docker's version.
         version: String,
@@ -61,7 +63,10 @@ impl EngineError {
     /// The engine's HTTP status, where it answered at all.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Call { source: BollardError::DockerResponseServerError { status_code, .. }, .. } => Some(*status_code),
+            Self::Call {
+                source: BollardError::DockerResponseServerError { status_code, .. },
+                ..
+            } => Some(*status_code),
             _ => None,
         }
     }
@@ -82,7 +87,10 @@ pub(super) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, BollardError> {
     fn doing(self, action: impl FnOnce() -> String) -> Result<T, EngineError> {
-        self.map_err(|source| EngineError::Call { action: action(), source })
+        self.map_err(|source| EngineError::Call {
+            action: action(),
+            source,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Engine, EngineError};
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures_util::StreamExt;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::io::AsyncWriteExt;
 
 /// How a command in a container ended, with all that it wrote.
@@ -27,8 +28,14 @@ impl Executed {
     /// The last lines of both outputs.
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let both = format!("{}\n{}", self.text(), String::from_utf8_lossy(&self.stderr));
-        let all: Vec<&str> = both.lines().filter(|line| !line.trim().is_empty()).collect();
-        all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+        let all: Vec<&str> = both
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        all.iter()
+            .skip(all.len().saturating_sub(lines))
+            .map(|line| (*line).to_owned())
+            .collect()
     }
 }
 
@@ -39,6 +46,29 @@ pub struct Terminal {
     pub tty: bool,
     /// Standard input is passed on.
     pub stdin: bool,
+}
+
+/// The terminal at standard input hands on each key as it is, to be dealt with by the terminal in the container; when
+/// this is dropped, it is as it was.
+struct Raw(Termios);
+
+impl Raw {
+    /// None where it cannot be: then lines are handed on, as they are typed.
+    fn begin() -> Option<Self> {
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that has gone away needs nothing back.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 impl Engine {
@@ -93,8 +123,16 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(container, options).await.doing(action)?;
-        let started = self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.doing(action)?;
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .doing(action)?;
+        let started = self
+            .docker
+            .start_exec(&exec.id, None::<StartExecOptions>)
+            .await
+            .doing(action)?;
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(part) = output.next().await {
                 take(part.doing(action)?);
@@ -122,10 +160,27 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self.docker.create_exec(container, options).await.doing(action)?;
-        let start = StartExecOptions { tty: terminal.tty, ..StartExecOptions::default() };
-        let started = self.docker.start_exec(&exec.id, Some(start)).await.doing(action)?;
-        if let StartExecResults::Attached { mut output, mut input } = started {
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .doing(action)?;
+        let start = StartExecOptions {
+            tty: terminal.tty,
+            ..StartExecOptions::default()
+        };
+        let started = self
+            .docker
+            .start_exec(&exec.id, Some(start))
+            .await
+            .doing(action)?;
+        if let StartExecResults::Attached {
+            mut output,
+            mut input,
+        } = started
+        {
+            // Given back when this is left, by whatever way.
+            let _raw = terminal.tty.then(Raw::begin).flatten();
             let feeding = tokio::spawn(async move {
                 if terminal.stdin {
                     // The other end going away is the command's end, and told by its exit status.

@@ -4,7 +4,8 @@ use super::error::Doing;
 use super::{Engine, EngineError};
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
-    BuildImageOptions, CommitContainerOptions, CreateImageOptions, RemoveImageOptions, TagImageOptions,
+    BuildImageOptions, CommitContainerOptions, CreateImageOptions, RemoveImageOptions,
+    TagImageOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -26,10 +27,21 @@ pub struct Build {
 
 impl Engine {
     /// The labels of an image; none where there is no such image.
-    pub async fn image_labels(&self, tag: &str) -> Result<Option<BTreeMap<String, String>>, EngineError> {
-        match self.docker.inspect_image(tag).await.doing(|| format!("inspect image {tag}")) {
+    pub async fn image_labels(
+        &self,
+        tag: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        match self
+            .docker
+            .inspect_image(tag)
+            .await
+            .doing(|| format!("inspect image {tag}"))
+        {
             Ok(image) => {
-                let labels = image.config.and_then(|config| config.labels).unwrap_or_default();
+                let labels = image
+                    .config
+                    .and_then(|config| config.labels)
+                    .unwrap_or_default();
                 Ok(Some(labels.into_iter().collect()))
             }
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -45,7 +57,10 @@ impl Engine {
         mut line: impl FnMut(&str),
     ) -> Result<(), EngineError> {
         let action = || format!("pull image {reference}");
-        let options = CreateImageOptions { from_image: Some(reference.to_owned()), ..CreateImageOptions::default() };
+        let options = CreateImageOptions {
+            from_image: Some(reference.to_owned()),
+            ..CreateImageOptions::default()
+        };
         let mut pulling = std::pin::pin!(self.docker.create_image(Some(options), None, None));
         while let Some(part) = next(&mut pulling, cancel, action).await? {
             if let Some(status) = part.doing(action)?.status {
@@ -68,12 +83,18 @@ impl Engine {
             from_src: Some("-".to_owned()),
             repo: Some(repository.to_owned()),
             tag: Some(tag.to_owned()),
-            changes: labels.iter().map(|(name, value)| format!("LABEL {name}={value}")).collect(),
+            changes: labels
+                .iter()
+                .map(|(name, value)| format!("LABEL {name}={value}"))
+                .collect(),
             ..CreateImageOptions::default()
         };
         let docker = self.patient();
-        let mut importing =
-            std::pin::pin!(docker.create_image(Some(options), Some(bollard::body_try_stream(archive)), None));
+        let mut importing = std::pin::pin!(docker.create_image(
+            Some(options),
+            Some(bollard::body_try_stream(archive)),
+            None
+        ));
         while let Some(part) = importing.next().await {
             part.doing(action)?;
         }
@@ -104,7 +125,11 @@ impl Engine {
         while let Some(part) = next(&mut building, cancel, action).await? {
             match part {
                 Ok(part) => {
-                    for text in part.stream.iter().flat_map(|text| text.lines()).filter(|text| !text.trim().is_empty())
+                    for text in part
+                        .stream
+                        .iter()
+                        .flat_map(|text| text.lines())
+                        .filter(|text| !text.trim().is_empty())
                     {
                         line(text);
                         output.push(text.to_owned());
@@ -114,7 +139,11 @@ impl Engine {
                     let tail = output.len().saturating_sub(20);
                     let mut output = output.split_off(tail);
                     output.push(source.to_string());
-                    return Err(EngineError::Failed { action: action(), status: 1, output });
+                    return Err(EngineError::Failed {
+                        action: action(),
+                        status: 1,
+                        output,
+                    });
                 }
             }
         }
@@ -152,13 +181,23 @@ impl Engine {
     /// Gives an image a further tag.
     pub async fn tag(&self, reference: &str, tag: &str) -> Result<(), EngineError> {
         let (repository, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
-        let options = TagImageOptions { repo: Some(repository.to_owned()), tag: Some(version.to_owned()) };
-        self.docker.tag_image(reference, Some(options)).await.doing(|| format!("tag image {reference} as {tag}"))
+        let options = TagImageOptions {
+            repo: Some(repository.to_owned()),
+            tag: Some(version.to_owned()),
+        };
+        self.docker
+            .tag_image(reference, Some(options))
+            .await
+            .doing(|| format!("tag image {reference} as {tag}"))
     }
 
     /// Removes an image's tag, and the image where it was the last; one that is not there is fine.
     pub async fn remove_image(&self, tag: &str) -> Result<(), EngineError> {
-        let options = RemoveImageOptions { force: false, noprune: false, ..RemoveImageOptions::default() };
+        let options = RemoveImageOptions {
+            force: false,
+            noprune: false,
+            ..RemoveImageOptions::default()
+        };
         let removed = self.docker.remove_image(tag, Some(options), None).await;
         super::error::absent_is_fine(removed.map(|_| ()).doing(|| format!("remove image {tag}")))
     }

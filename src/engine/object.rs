@@ -4,10 +4,12 @@ use super::error::{Doing, absent_is_fine};
 use super::{Engine, EngineError};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions,
+    ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
+    RemoveVolumeOptions,
 };
 use ipnetwork::Ipv4Network;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// An object of ours.
@@ -23,8 +25,6 @@ pub struct Found {
     pub image: String,
     /// Of a container: the volumes that it mounts.
     pub volumes: Vec<String>,
-    /// Of a container: the ports of the engine's host, by port of the container.
-    pub ports: BTreeMap<u16, u16>,
 }
 
 /// What a container is doing.
@@ -54,8 +54,23 @@ pub struct Network {
     pub subnets: Vec<Ipv4Network>,
 }
 
-fn by_label(label: &str) -> Option<HashMap<String, Vec<String>>> {
-    Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]))
+/// Where a container's port is published, as a client on the engine's host writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// An address at which it answers.
+    pub address: Ipv4Addr,
+    /// The port of the engine's host.
+    pub port: u16,
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.address, self.port)
+    }
+}
+
+fn by_label(label: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![label.to_owned()])])
 }
 
 fn sorted(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
@@ -74,8 +89,16 @@ fn exit_status(words: &str) -> i64 {
 impl Engine {
     /// All containers with this label (`name` or `name=value`), running or not.
     pub async fn containers(&self, label: &str) -> Result<Vec<Found>, EngineError> {
-        let options = ListContainersOptions { all: true, filters: by_label(label), ..ListContainersOptions::default() };
-        let found = self.docker.list_containers(Some(options)).await.doing(|| "list containers".to_owned())?;
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(by_label(label)),
+            ..ListContainersOptions::default()
+        };
+        let found = self
+            .docker
+            .list_containers(Some(options))
+            .await
+            .doing(|| "list containers".to_owned())?;
         let mut containers: Vec<Found> = found
             .into_iter()
             .map(|container| {
@@ -97,12 +120,11 @@ impl Engine {
                     labels: sorted(container.labels),
                     state,
                     image: container.image.unwrap_or_default(),
-                    volumes: container.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
-                    ports: container
-                        .ports
+                    volumes: container
+                        .mounts
                         .unwrap_or_default()
                         .into_iter()
-                        .filter_map(|port| Some((port.private_port, port.public_port?)))
+                        .filter_map(|mount| mount.name)
                         .collect(),
                 }
             })
@@ -111,41 +133,79 @@ impl Engine {
         Ok(containers)
     }
 
-    /// The port of the engine's host on which a port of a container is to be published, started or not.
-    pub async fn published_port(&self, container: &str, port: u16) -> Result<Option<u16>, EngineError> {
+    /// Where on the engine's host a port of a container is to be published, started or not.
+    pub async fn published(
+        &self,
+        container: &str,
+        port: u16,
+    ) -> Result<Option<Published>, EngineError> {
         let inspected = self
             .docker
             .inspect_container(container, None)
             .await
             .doing(|| format!("inspect container {container}"))?;
-        let bindings = inspected.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
-        Ok(bindings
+        let bindings = inspected
+            .host_config
+            .and_then(|host| host.port_bindings)
+            .unwrap_or_default();
+        let binding = bindings
             .get(&format!("{port}/tcp"))
-            .and_then(|bindings| bindings.as_ref()?.first()?.host_port.as_ref()?.parse().ok()))
+            .and_then(|bindings| bindings.as_ref()?.first());
+        Ok(binding.and_then(|binding| {
+            let address = binding
+                .host_ip
+                .as_ref()
+                .and_then(|address| address.parse().ok());
+            Some(Published {
+                // All addresses of the host: this one is among them.
+                address: address
+                    .filter(|address: &Ipv4Addr| !address.is_unspecified())
+                    .unwrap_or(Ipv4Addr::LOCALHOST),
+                port: binding.host_port.as_ref()?.parse().ok()?,
+            })
+        }))
     }
 
     /// All volumes with this label.
     pub async fn volumes(&self, label: &str) -> Result<Vec<Found>, EngineError> {
-        let options = ListVolumesOptions { filters: by_label(label) };
-        let found = self.docker.list_volumes(Some(options)).await.doing(|| "list volumes".to_owned())?;
+        let options = ListVolumesOptions {
+            filters: Some(by_label(label)),
+        };
+        let found = self
+            .docker
+            .list_volumes(Some(options))
+            .await
+            .doing(|| "list volumes".to_owned())?;
         let found = found.volumes.unwrap_or_default().into_iter();
-        Ok(found.map(|volume| plain(volume.name, volume.labels.into_iter().collect())).collect())
+        Ok(found
+            .map(|volume| plain(volume.name, volume.labels.into_iter().collect()))
+            .collect())
     }
 
     /// Makes a volume; one that is there already is fine.
-    pub async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    pub async fn create_volume(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
         let body = VolumeCreateRequest {
             name: Some(name.to_owned()),
             labels: Some(labels.clone().into_iter().collect()),
             ..VolumeCreateRequest::default()
         };
-        self.docker.create_volume(body).await.doing(|| format!("create volume {name}"))?;
+        self.docker
+            .create_volume(body)
+            .await
+            .doing(|| format!("create volume {name}"))?;
         Ok(())
     }
 
     /// Removes a volume; one that is not there is fine.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        let removed = self.docker.remove_volume(name, Some(RemoveVolumeOptions::default())).await;
+        let removed = self
+            .docker
+            .remove_volume(name, Some(RemoveVolumeOptions::default()))
+            .await;
         absent_is_fine(removed.doing(|| format!("remove volume {name}")))
     }
 
@@ -190,11 +250,17 @@ impl Engine {
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
-            ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
+            ipam: Some(Ipam {
+                config: Some(vec![config]),
+                ..Ipam::default()
+            }),
             labels: Some(labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
-        self.docker.create_network(body).await.doing(|| format!("create network {name} with {subnet}"))?;
+        self.docker
+            .create_network(body)
+            .await
+            .doing(|| format!("create network {name} with {subnet}"))?;
         Ok(())
     }
 
@@ -206,14 +272,27 @@ impl Engine {
 
     /// All images whose tag matches a pattern (`local-cluster/*`), an entry for each tag.
     pub async fn images(&self, pattern: &str) -> Result<Vec<Found>, EngineError> {
-        let filters = Some(HashMap::from([("reference".to_owned(), vec![pattern.to_owned()])]));
-        let options = ListImagesOptions { filters, ..ListImagesOptions::default() };
-        let found = self.docker.list_images(Some(options)).await.doing(|| "list images".to_owned())?;
+        let filters = Some(HashMap::from([(
+            "reference".to_owned(),
+            vec![pattern.to_owned()],
+        )]));
+        let options = ListImagesOptions {
+            filters,
+            ..ListImagesOptions::default()
+        };
+        let found = self
+            .docker
+            .list_images(Some(options))
+            .await
+            .doing(|| "list images".to_owned())?;
         Ok(found
             .into_iter()
             .flat_map(|image| {
                 let labels: BTreeMap<_, _> = image.labels.into_iter().collect();
-                image.repo_tags.into_iter().map(move |tag| plain(tag, labels.clone()))
+                image
+                    .repo_tags
+                    .into_iter()
+                    .map(move |tag| plain(tag, labels.clone()))
             })
             .collect())
     }
@@ -226,7 +305,6 @@ fn plain(name: String, labels: BTreeMap<String, String>) -> Found {
         state: State::Other,
         image: String::new(),
         volumes: Vec::new(),
-        ports: BTreeMap::new(),
     }
 }
 
@@ -236,9 +314,12 @@ mod tests {
 
     #[test]
     fn exit_status_is_read_from_dockers_words() {
-        for (words, status) in
-            [("Exited (0) 2 minutes ago", 0), ("Exited (137) Less than a second ago", 137), ("Dead", -1), ("", -1)]
-        {
+        for (words, status) in [
+            ("Exited (0) 2 minutes ago", 0),
+            ("Exited (137) Less than a second ago", 137),
+            ("Dead", -1),
+            ("", -1),
+        ] {
             assert_eq!(exit_status(words), status, "{words}");
         }
     }

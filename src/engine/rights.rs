@@ -80,7 +80,10 @@ impl FromStr for Rights {
             return Ok(Self::Privileged);
         }
         let names: Vec<String> = text.split(',').map(str::to_owned).collect();
-        match names.iter().find(|name| !CAPABILITIES.contains(&name.as_str())) {
+        match names
+            .iter()
+            .find(|name| !CAPABILITIES.contains(&name.as_str()))
+        {
             None => Ok(Self::Capabilities(names)),
             Some(unknown) => Err(format!("`{unknown}` is no capability")),
         }
@@ -101,7 +104,10 @@ impl Rights {
                 host.readonly_paths = Some(Vec::new());
             }
         }
-        host.security_opt = Some(vec!["seccomp=unconfined".to_owned(), "apparmor=unconfined".to_owned()]);
+        host.security_opt = Some(vec![
+            "seccomp=unconfined".to_owned(),
+            "apparmor=unconfined".to_owned(),
+        ]);
     }
 }
 
@@ -131,7 +137,11 @@ impl Engine {
             Err(error) => return Err(error),
         }
         let old = from_mask(u64::MAX, KNOWN_TO_OLD_DOCKER);
-        let without_resource: Vec<String> = old.iter().filter(|name| *name != "SYS_RESOURCE").cloned().collect();
+        let without_resource: Vec<String> = old
+            .iter()
+            .filter(|name| *name != "SYS_RESOURCE")
+            .cloned()
+            .collect();
         let mut all = from_mask(u64::MAX, CAPABILITIES.len());
         all.retain(|name| name != "SYS_RESOURCE");
         for wanted in [all, without_resource] {
@@ -162,10 +172,19 @@ impl Engine {
             self.start(&name).await
         }
         .await;
-        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
-        let removed = self.docker.remove_container(&name, Some(options)).await.map_err(|source| {
-            EngineError::Call { action: format!("remove container {name}"), source }
-        });
+        let options = RemoveContainerOptions {
+            force: true,
+            v: true,
+            ..RemoveContainerOptions::default()
+        };
+        let removed = self
+            .docker
+            .remove_container(&name, Some(options))
+            .await
+            .map_err(|source| EngineError::Call {
+                action: format!("remove container {name}"),
+                source,
+            });
         result.and(absent_is_fine(removed))
     }
 }
@@ -173,9 +192,16 @@ impl Engine {
 /// The engine's refusals that mean "fewer rights might work".
 fn lacks_rights(error: &EngineError) -> bool {
     let text = error.message();
-    ["apply caps", "operation not permitted", "unknown capability", "invalid capability", "Unknown capability", "CapAdd"]
-        .iter()
-        .any(|part| text.contains(part))
+    [
+        "apply caps",
+        "operation not permitted",
+        "unknown capability",
+        "invalid capability",
+        "Unknown capability",
+        "CapAdd",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
 }
 
 #[cfg(test)]
@@ -184,7 +210,10 @@ mod tests {
 
     #[test]
     fn rights_are_read_back_from_a_label() {
-        for rights in [Rights::Privileged, Rights::Capabilities(vec!["CHOWN".to_owned(), "BPF".to_owned()])] {
+        for rights in [
+            Rights::Privileged,
+            Rights::Capabilities(vec!["CHOWN".to_owned(), "BPF".to_owned()]),
+        ] {
             assert_eq!(rights.to_string().parse(), Ok(rights));
         }
         assert!("CHOWN,EVERYTHING".parse::<Rights>().is_err());

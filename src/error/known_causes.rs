@@ -37,15 +37,15 @@ const fn anywhere(patterns: &'static [&'static str], hint: &'static str) -> Know
 }
 
 const ENGINE_DOWN: &str = "is Docker running, and is it the right one? `docker context ls` and `docker info` tell; `DOCKER_HOST` names another engine";
-const INOTIFY: &str = "the host's limits for inotify are too low for several nodes: `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576`";
+const INOTIFY: &str = "the host's limits for inotify are too low for several nodes: `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288`";
 const POOL: &str = "another network has these addresses: choose a free range with `--dind-subnet`, for instance `--dind-subnet 10.193.0.0/16`";
 const PORT: &str =
     "another program has this port on the engine's host: stop it, or choose another port";
-const CAPABILITIES: &str = "the engine may not give all capabilities (it runs in a container or without root itself): run it with more rights, or let `local-cluster doctor` tell what is missing";
+const CAPABILITIES: &str = "the engine may not give all capabilities (it runs in a container or without root itself): run it with more rights, or as root on the host itself";
 const CLOCK: &str = "the clocks of this host and of the engine's host differ, or the certificates are of a cluster that is gone: set the clocks, then run `local-cluster up` again";
 const AUTHORITY: &str = "someone on the way (a proxy) signs with a CA of its own: give its certificates to the tool and the nodes, as in `SSL_CERT_FILE=/path/to/ca.crt`";
 const CGROUP_V1: &str = "the engine's host has cgroup v1, which kubelet refuses from Kubernetes 1.35 on: boot it with `systemd.unified_cgroup_hierarchy=1`, or choose an older Kubernetes version";
-const DISK: &str = "the disk of the engine's host is full (or out of inodes): `docker system df` shows what takes the space, `docker system prune` frees what is unused";
+const DISK: &str = "the disk of the engine's host is full (or out of inodes): `docker system df` shows what takes the space, `local-cluster clean --images --cache` frees what this tool takes";
 
 const SOCKET: &str = "your user may not use the Docker socket: `sudo usermod -aG docker $USER`, then log in again (members of the group are as good as root)";
 const NO_POOL: &str =

@@ -42,7 +42,7 @@ fn a_failed_command_in_a_stage() {
         kubelet: inotify_init: too many open files
 
     hint: the host's limits for inotify are too low for several nodes:
-          `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576`
+          `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288`
     ");
 }
 

@@ -16,63 +16,121 @@ pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Resu
     let network = &making.spec.network;
     let labels = cluster_labels(making.spec);
     work.engine
-        .create_network(&network.name, network.subnet, network.gateway, network.ip_range, &labels)
+        .create_network(
+            &network.name,
+            network.subnet,
+            network.gateway,
+            network.ip_range,
+            &labels,
+        )
         .await
-        .map_err(|source| Error::other(format!("make the network of cluster {}", making.spec.names.context()), source))
+        .map_err(|source| {
+            Error::other(
+                format!(
+                    "make the network of cluster {}",
+                    making.spec.names.context()
+                ),
+                source,
+            )
+        })
 }
 
-pub(super) async fn remove_node(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> Result<(), Error> {
+pub(super) async fn remove_node(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
     if node.role == Role::Worker {
         // kubeadm refuses to join a node whose namesake still counts as Ready. Where no API server answers, none does.
         let kubeconfig = "--kubeconfig=/etc/kubernetes/admin.conf";
-        let command = ["kubectl", kubeconfig, "--request-timeout=5s", "delete", "node", &node.name, "--ignore-not-found"];
-        let _ = work.engine.exec(&making.spec.master().container, &command).await;
+        let command = [
+            "kubectl",
+            kubeconfig,
+            "--request-timeout=5s",
+            "delete",
+            "node",
+            &node.name,
+            "--ignore-not-found",
+        ];
+        let _ = work
+            .engine
+            .exec(&making.spec.master().container, &command)
+            .await;
     }
-    work.engine.remove_container(&node.container).await.map_err(refused)?;
-    work.engine.remove_volume(&node.volume).await.map_err(refused)
+    work.engine
+        .remove_container(&node.container)
+        .await
+        .map_err(refused)?;
+    work.engine
+        .remove_volume(&node.volume)
+        .await
+        .map_err(refused)
 }
 
-pub(super) async fn create_node(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> Result<(), Error> {
+pub(super) async fn create_node(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
     let doing = || format!("create node {}", node.container);
     let refused = |source| Error::other(doing(), source);
     let pki = match node.role {
         Role::Master => making.master.clone(),
         Role::Worker => worker_pki(making, node)?,
     };
-    let host = HostFacts { cgroup_v1: work.facts.cgroup_v1 };
+    let host = HostFacts {
+        cgroup_v1: work.facts.cgroup_v1,
+    };
     let files = files::files(making.spec, node, host, &pki, work.proxies);
     let upload = archive(&files);
-    work.engine.create_volume(&node.volume, &cluster_labels(making.spec)).await.map_err(refused)?;
+    work.engine
+        .create_volume(&node.volume, &cluster_labels(making.spec))
+        .await
+        .map_err(refused)?;
     for port in ports(making, node) {
         let container = container(work, making, node, port);
         work.engine.create_node(&container).await.map_err(refused)?;
-        work.engine.upload(&node.container, upload.clone()).await.map_err(refused)?;
+        work.engine
+            .upload(&node.container, upload.clone())
+            .await
+            .map_err(refused)?;
         match work.engine.start(&node.container).await {
             Ok(()) => return Ok(()),
             // A taken port shows only now, and a container keeps the port that it was made with.
             Err(error) if port_is_taken(&error) && making.spec.api_server_port.is_none() => {
-                work.engine.remove_container(&node.container).await.map_err(refused)?;
+                work.engine
+                    .remove_container(&node.container)
+                    .await
+                    .map_err(refused)?;
             }
             Err(error) => return Err(refused(error)),
         }
     }
     Err(Error::with_hint(
-        format!("cannot {}: no port is free for the API server on {}", doing(), making.spec.api_server_address),
+        format!(
+            "cannot {}: no port is free for the API server on {}",
+            doing(),
+            making.spec.api_server_address
+        ),
         "name a free one with `--apiserver-port`",
     ))
 }
 
 fn worker_pki(making: &Making<'_>, node: &NodeSpec) -> Result<Vec<PkiFile>, Error> {
     let doing = || format!("issue the certificates of node {}", node.name);
-    let authority = making.authority.as_ref().ok_or_else(|| Error::message("there is no authority"))?;
+    let authority = making
+        .authority
+        .as_ref()
+        .ok_or_else(|| Error::message("there is no authority"))?;
     let request = KubeletRequest {
         node_name: &node.name,
         addresses: &[IpAddr::V4(node.address)],
         server: &files::server(making.spec),
         cluster_name: &making.spec.names.context(),
     };
-    let mut files = pki::issue_kubelet(authority, &request).map_err(|source| Error::other(doing(), source))?;
+    let mut files =
+        pki::issue_kubelet(authority, &request).map_err(|source| Error::other(doing(), source))?;
     files.push(PkiFile {
         path: "/etc/kubernetes/pki/ca.crt".to_owned(),
         mode: 0o644,
@@ -95,14 +153,24 @@ fn ports(making: &Making<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
 
 fn port_is_taken(error: &EngineError) -> bool {
     let text = error.message();
-    ["port is already allocated", "address already in use", "Ports are not available"]
-        .iter()
-        .any(|part| text.contains(part))
+    [
+        "port is already allocated",
+        "address already in use",
+        "Ports are not available",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
 }
 
-fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option<u16>) -> NodeContainer {
+fn container(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+    port: Option<u16>,
+) -> NodeContainer {
     let mut labels = cluster_labels(making.spec);
-    let settings = serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
+    let settings =
+        serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
     labels.insert(label::SETTINGS.to_owned(), settings);
     labels.insert(label::ROLE.to_owned(), node.role.to_string());
     labels.insert(label::NODE.to_owned(), node.name.clone());
@@ -115,8 +183,16 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option
         network: making.spec.network.name.clone(),
         address: node.address,
         mounts: vec![
-            Mount { volume: node.volume.clone(), target: "/data".to_owned(), read_only: false },
-            Mount { volume: work.images.preload.clone(), target: "/preload".to_owned(), read_only: true },
+            Mount {
+                volume: node.volume.clone(),
+                target: "/data".to_owned(),
+                read_only: false,
+            },
+            Mount {
+                volume: work.images.preload.clone(),
+                target: "/preload".to_owned(),
+                read_only: true,
+            },
         ],
         publish: port.map(|port| Publish {
             address: making.spec.api_server_address,
@@ -128,7 +204,11 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option
     }
 }
 
-pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec, names: &[&str]) -> Result<(), Error> {
+pub(super) async fn await_phases(
+    work: &Work<'_>,
+    node: &NodeSpec,
+    names: &[&str],
+) -> Result<(), Error> {
     let began = Instant::now();
     let waiting = phases::wait(work.engine, &node.container, names, work.cancel, |phase| {
         work.reporter.send(Event::StepFinished {
@@ -147,12 +227,26 @@ pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec, names: &[&str
 /// Shows what the phases print for as long as they are waited for; never ends by itself.
 async fn follow_output(work: &Work<'_>, node: &NodeSpec) {
     if work.show_output {
-        let command = ["journalctl", "-f", "-n", "all", "-o", "cat", "-u", "local-cluster-phase@*", "-u", "local-cluster-api-phase@*"];
+        let command = [
+            "journalctl",
+            "-f",
+            "-n",
+            "all",
+            "-o",
+            "cat",
+            "-u",
+            "local-cluster-phase@*",
+            "-u",
+            "local-cluster-api-phase@*",
+        ];
         // What is shown is a help: its failure is told by nothing but its absence.
         let _ = work
             .engine
             .exec_lines(&node.container, &command, |line| {
-                work.reporter.send(Event::Output { source: node.name.clone(), line: line.to_owned() });
+                work.reporter.send(Event::Output {
+                    source: node.name.clone(),
+                    line: line.to_owned(),
+                });
             })
             .await;
     }

@@ -17,27 +17,50 @@ const LIBRARY: &str = "/usr/local/lib/local-cluster";
 
 pub(super) async fn obtain_base(work: &Work<'_>) -> Result<(), Error> {
     let ways = base::ways(&work.inputs.base);
-    let way = base::obtain(work.engine, &work.images.base, &ways, &work.downloads, work.cancel, |line| {
-        output(work, "base", line);
-    })
+    let way = base::obtain(
+        work.engine,
+        &work.images.base,
+        &ways,
+        &work.downloads,
+        work.cancel,
+        |line| {
+            output(work, "base", line);
+        },
+    )
     .await
     .map_err(|source| Error::other("get the base of the node image", source))?;
-    work.reporter.note(format!("the base of all images is {way}"));
+    work.reporter
+        .note(format!("the base of all images is {way}"));
     Ok(())
 }
 
 pub(super) async fn build_builder(work: &Work<'_>) -> Result<(), Error> {
-    build(work, &work.images.builder, context::builder(work.inputs.ca_bundle.as_deref())).await
+    build(
+        work,
+        &work.images.builder,
+        context::builder(work.inputs.ca_bundle.as_deref()),
+    )
+    .await
 }
 
 pub(super) async fn build_node_base(work: &Work<'_>) -> Result<(), Error> {
-    build(work, &work.images.node_base, context::node(work.inputs.ca_bundle.as_deref())).await
+    build(
+        work,
+        &work.images.node_base,
+        context::node(work.inputs.ca_bundle.as_deref()),
+    )
+    .await
 }
 
 async fn build(work: &Work<'_>, tag: &str, context: Vec<u8>) -> Result<(), Error> {
     let mut arguments: BTreeMap<String, String> = work.proxies.iter().cloned().collect();
     arguments.insert("BASE".to_owned(), work.images.base.clone());
-    let build = Build { tag: tag.to_owned(), context, arguments, labels: BTreeMap::new() };
+    let build = Build {
+        tag: tag.to_owned(),
+        context,
+        arguments,
+        labels: BTreeMap::new(),
+    };
     let mut steps = Counter::new(work, tag);
     work.engine
         .build(build, work.cancel, |line| {
@@ -59,11 +82,23 @@ async fn build(work: &Work<'_>, tag: &str, context: Vec<u8>) -> Result<(), Error
 
 pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Result<(), Error> {
     let name = programs.component.name;
-    let doing = || format!("build {name} {} from its Go module", programs.component.version);
+    let doing = || {
+        format!(
+            "build {name} {} from its Go module",
+            programs.component.version
+        )
+    };
     let labels = BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]);
-    work.engine.create_volume(CACHE_VOLUME, &labels).await.map_err(|source| Error::other(doing(), source))?;
+    work.engine
+        .create_volume(CACHE_VOLUME, &labels)
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
     let pairs = programs.component.environment.iter().cloned();
-    let more = work.proxies.iter().chain(work.go_environment).map(|(name, value)| format!("{name}={value}"));
+    let more = work
+        .proxies
+        .iter()
+        .chain(work.go_environment)
+        .map(|(name, value)| format!("{name}={value}"));
     let job = Job {
         name: format!("local-cluster-build-{name}"),
         image: work.images.builder.clone(),
@@ -78,18 +113,28 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
     let (mut done, mut total) = (0, None);
     let result = work
         .engine
-        .run_job(&job, Some(programs.component.archive()), work.cancel, |line| {
-            match line.strip_prefix("total ") {
-                Some(count) => total = count.parse().ok(),
-                None if total.is_some() && !line.starts_with("go: ") => done += 1,
-                None => {}
-            }
-            packages.show(done, total);
-            output(work, name, line);
-        })
+        .run_job(
+            &job,
+            Some(programs.component.archive()),
+            work.cancel,
+            |line| {
+                match line.strip_prefix("total ") {
+                    Some(count) => total = count.parse().ok(),
+                    None if total.is_some() && !line.starts_with("go: ") => done += 1,
+                    None => {}
+                }
+                packages.show(done, total);
+                output(work, name, line);
+            },
+        )
         .await;
     packages.finish();
-    remove_job(work, &job.name, result.map_err(|source| Error::other(doing(), source))).await
+    remove_job(
+        work,
+        &job.name,
+        result.map_err(|source| Error::other(doing(), source)),
+    )
+    .await
 }
 
 /// Downloads the programs into the client's cache.
@@ -98,28 +143,51 @@ pub(super) async fn download(work: &Work<'_>) -> Result<Vec<(&'static str, PathB
         return Ok(Vec::new());
     };
     let doing = || format!("download Kubernetes {} from {url}", work.inputs.version);
-    let release = Release::new(url, &work.inputs.version.tag(), go_architecture(&work.facts.architecture))
-        .map_err(|source| Error::other(doing(), source))?;
+    let release = Release::new(
+        url,
+        &work.inputs.version.tag(),
+        go_architecture(&work.facts.architecture),
+    )
+    .map_err(|source| Error::other(doing(), source))?;
     let reporter = work.reporter.clone();
     let progress = move |name: &str, done: u64, total: Option<u64>| {
-        reporter.send(Event::Progress { item: name.to_owned(), done, total, unit: Unit::Bytes });
+        reporter.send(Event::Progress {
+            item: name.to_owned(),
+            done,
+            total,
+            unit: Unit::Bytes,
+        });
         if total == Some(done) {
-            reporter.send(Event::ProgressFinished { item: name.to_owned() });
+            reporter.send(Event::ProgressFinished {
+                item: name.to_owned(),
+            });
         }
     };
-    let client = crate::source::download::client().map_err(|source| Error::other("set up downloads", source))?;
-    let fetched = release::fetch_binaries(&client, &release, &work.downloads, &progress, work.cancel)
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
-    Ok(fetched.into_iter().map(|binary| (binary.name, binary.file)).collect())
+    let client = crate::source::download::client()
+        .map_err(|source| Error::other("set up downloads", source))?;
+    let fetched =
+        release::fetch_binaries(&client, &release, &work.downloads, &progress, work.cancel)
+            .await
+            .map_err(|source| Error::other(doing(), source))?;
+    Ok(fetched
+        .into_iter()
+        .map(|binary| (binary.name, binary.file))
+        .collect())
 }
 
 pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
     let doing = || format!("make image {}", work.images.node);
     let refused = |source| Error::other(doing(), source);
-    let rights = work.engine.probe_rights(&work.images.node_base).await.map_err(refused)?;
+    let rights = work
+        .engine
+        .probe_rights(&work.images.node_base)
+        .await
+        .map_err(refused)?;
     work.engine
-        .create_volume(CACHE_VOLUME, &BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]))
+        .create_volume(
+            CACHE_VOLUME,
+            &BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]),
+        )
         .await
         .map_err(refused)?;
     let mut command = vec![format!("{LIBRARY}/install")];
@@ -143,49 +211,100 @@ pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
             .follow_job(&job, work.cancel, |line| output(work, "install", line))
             .await
             .map_err(refused)?;
-        let (repository, tag) = work.images.node.rsplit_once(':').unwrap_or((&work.images.node, "latest"));
+        let (repository, tag) = work
+            .images
+            .node
+            .rsplit_once(':')
+            .unwrap_or((&work.images.node, "latest"));
         let labels = BTreeMap::from([(label::RIGHTS.to_owned(), rights.to_string())]);
-        work.engine.commit(&job.name, repository, tag, &labels, ENTRYPOINT).await.map_err(refused)
+        work.engine
+            .commit(&job.name, repository, tag, &labels, ENTRYPOINT)
+            .await
+            .map_err(refused)
     }
     .await;
     remove_job(work, &job.name, result).await
 }
 
 /// Streams one program into a container, at the place where a node has it.
-async fn upload_program(work: &Work<'_>, container: &str, name: &str, path: PathBuf) -> Result<(), Error> {
+async fn upload_program(
+    work: &Work<'_>,
+    container: &str,
+    name: &str,
+    path: PathBuf,
+) -> Result<(), Error> {
     let doing = || format!("copy {} into the node image", path.display());
-    let file = tokio::fs::File::open(&path).await.map_err(|source| Error::other(doing(), source))?;
-    let size = file.metadata().await.map_err(|source| Error::other(doing(), source))?.len();
+    let file = tokio::fs::File::open(&path)
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
+    let size = file
+        .metadata()
+        .await
+        .map_err(|source| Error::other(doing(), source))?
+        .len();
     let stream = context::stream_one(&format!("usr/local/bin/{name}"), 0o755, size, file);
-    work.engine.upload_stream(container, stream).await.map_err(|source| Error::other(doing(), source))
+    work.engine
+        .upload_stream(container, stream)
+        .await
+        .map_err(|source| Error::other(doing(), source))
 }
 
 pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
     let volume = &work.images.preload;
-    let doing = || format!("unpack the images of Kubernetes {} into volume {volume}", work.inputs.version);
+    let doing = || {
+        format!(
+            "unpack the images of Kubernetes {} into volume {volume}",
+            work.inputs.version
+        )
+    };
     let refused = |source| Error::other(doing(), source);
     let labels = BTreeMap::from([(label::PRELOAD.to_owned(), work.inputs.version.to_string())]);
-    work.engine.create_volume(volume, &labels).await.map_err(refused)?;
+    work.engine
+        .create_volume(volume, &labels)
+        .await
+        .map_err(refused)?;
     let (command, host_network) = match &work.inputs.origin {
         Origin::Modules => {
-            let folders = work.images.node_programs.iter().chain(&work.images.image_programs).map(Programs::path);
-            (["assemble".to_owned()].into_iter().chain(folders).collect(), false)
+            let folders = work
+                .images
+                .node_programs
+                .iter()
+                .chain(&work.images.image_programs)
+                .map(Programs::path);
+            (
+                ["assemble".to_owned()].into_iter().chain(folders).collect(),
+                false,
+            )
         }
         // A registry of the engine's host is reached under the same name as there.
         Origin::Release { registry, .. } => (vec!["pull".to_owned(), registry.clone()], true),
     };
-    let extras: Vec<String> =
-        work.inputs.preload.iter().filter_map(|name| extra_image(name, work.inputs.version)).collect();
-    let mut environment: Vec<String> =
-        work.proxies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let extras: Vec<String> = work
+        .inputs
+        .preload
+        .iter()
+        .filter_map(|name| extra_image(name, work.inputs.version))
+        .collect();
+    let mut environment: Vec<String> = work
+        .proxies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     environment.push(format!("EXTRA_IMAGES={}", extras.join(" ")));
     let job = Job {
         name: work.images.preload_job().to_owned(),
         image: work.images.node.clone(),
-        command: [format!("{LIBRARY}/preload")].into_iter().chain::<Vec<String>>(command).collect(),
+        command: [format!("{LIBRARY}/preload")]
+            .into_iter()
+            .chain::<Vec<String>>(command)
+            .collect(),
         environment,
         mounts: vec![
-            Mount { volume: volume.clone(), target: "/var/lib/containerd".to_owned(), read_only: false },
+            Mount {
+                volume: volume.clone(),
+                target: "/var/lib/containerd".to_owned(),
+                read_only: false,
+            },
             cache_mount(true),
         ],
         labels: BTreeMap::from([(label::PRELOAD.to_owned(), work.inputs.version.to_string())]),
@@ -209,7 +328,10 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
     images.finish();
     if result.is_err() {
         // Nothing half-made stays: neither the container that would say so nor the volume.
-        work.engine.remove_container(&job.name).await.map_err(refused)?;
+        work.engine
+            .remove_container(&job.name)
+            .await
+            .map_err(refused)?;
         work.engine.remove_volume(volume).await.map_err(refused)?;
     }
     result
@@ -218,17 +340,29 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
 /// The rights that were found out when the node image was made.
 pub(super) async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
     let labels = work.engine.image_labels(&work.images.node).await;
-    let labels = labels.map_err(|source| Error::other(format!("inspect image {}", work.images.node), source))?;
-    labels.as_ref().and_then(|labels| labels.get(label::RIGHTS)).and_then(|text| text.parse().ok()).ok_or_else(|| {
-        Error::with_hint(
-            format!("image {} does not say which rights its nodes get", work.images.node),
-            "remove it with `local-cluster clean --images`, and it is made anew",
-        )
-    })
+    let labels = labels
+        .map_err(|source| Error::other(format!("inspect image {}", work.images.node), source))?;
+    labels
+        .as_ref()
+        .and_then(|labels| labels.get(label::RIGHTS))
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| {
+            Error::with_hint(
+                format!(
+                    "image {} does not say which rights its nodes get",
+                    work.images.node
+                ),
+                "remove it with `local-cluster clean --images`, and it is made anew",
+            )
+        })
 }
 
 fn cache_mount(read_only: bool) -> Mount {
-    Mount { volume: CACHE_VOLUME.to_owned(), target: CACHE_PATH.to_owned(), read_only }
+    Mount {
+        volume: CACHE_VOLUME.to_owned(),
+        target: CACHE_PATH.to_owned(),
+        read_only,
+    }
 }
 
 /// Removes a job's container whatever came of it; the job's own failure is the one that is told.
@@ -238,7 +372,10 @@ async fn remove_job(work: &Work<'_>, name: &str, result: Result<(), Error>) -> R
 }
 
 fn output(work: &Work<'_>, source: &str, line: &str) {
-    work.reporter.send(Event::Output { source: source.to_owned(), line: line.to_owned() });
+    work.reporter.send(Event::Output {
+        source: source.to_owned(),
+        line: line.to_owned(),
+    });
 }
 
 /// Architecture names as Go and Kubernetes' downloads have them.
@@ -259,19 +396,30 @@ struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     fn new(work: &'a Work<'a>, item: &str) -> Self {
-        Self { work, item: item.to_owned(), shown: (0, None) }
+        Self {
+            work,
+            item: item.to_owned(),
+            shown: (0, None),
+        }
     }
 
     fn show(&mut self, done: u64, total: Option<u64>) {
         if self.shown != (done, total) {
             self.shown = (done, total);
-            self.work.reporter.send(Event::Progress { item: self.item.clone(), done, total, unit: Unit::Items });
+            self.work.reporter.send(Event::Progress {
+                item: self.item.clone(),
+                done,
+                total,
+                unit: Unit::Items,
+            });
         }
     }
 
     fn finish(&self) {
         if self.shown != (0, None) {
-            self.work.reporter.send(Event::ProgressFinished { item: self.item.clone() });
+            self.work.reporter.send(Event::ProgressFinished {
+                item: self.item.clone(),
+            });
         }
     }
 }

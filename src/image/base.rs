@@ -3,8 +3,8 @@
 use crate::engine::{Engine, EngineError};
 use crate::image::REPOSITORY;
 use crate::settings::BaseKind;
-use crate::source::download::{self, Download};
 use crate::source::digest::Expected;
+use crate::source::download::{self, Download};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -125,7 +125,10 @@ pub fn ways(base: &BaseChoice) -> Vec<Way> {
         BaseKind::Auto => vec![Way::Registry(REGISTRY_IMAGE.to_owned()), archive],
         BaseKind::Archive => vec![archive],
         // The settings ask for the digest of what is downloaded.
-        BaseKind::Url => vec![Way::Url(base.name.clone(), base.sha256.clone().unwrap_or_default())],
+        BaseKind::Url => vec![Way::Url(
+            base.name.clone(),
+            base.sha256.clone().unwrap_or_default(),
+        )],
         BaseKind::Path => vec![Way::Tarball(PathBuf::from(&base.name), base.sha256.clone())],
         BaseKind::Reference => vec![Way::Registry(base.name.clone())],
     }
@@ -146,7 +149,13 @@ pub async fn obtain(
         match try_way(engine, tag, way, downloads, cancel, &mut line).await {
             Ok(()) => return Ok(way.clone()),
             Err(error) if ways.len() == 1 => return Err(error),
-            Err(error @ (BaseError::Interrupted | BaseError::Engine { source: EngineError::Interrupted { .. }, .. })) => {
+            Err(
+                error @ (BaseError::Interrupted
+                | BaseError::Engine {
+                    source: EngineError::Interrupted { .. },
+                    ..
+                }),
+            ) => {
                 return Err(error);
             }
             Err(error) => {
@@ -167,12 +176,22 @@ async fn try_way(
     cancel: &CancellationToken,
     line: &mut (impl FnMut(&str) + Send),
 ) -> Result<(), BaseError> {
-    let refused = |source| BaseError::Engine { way: way.clone(), source };
+    let refused = |source| BaseError::Engine {
+        way: way.clone(),
+        source,
+    };
     match way {
         Way::Registry(reference) => {
-            let was_there = engine.image_labels(reference).await.map_err(refused)?.is_some();
+            let was_there = engine
+                .image_labels(reference)
+                .await
+                .map_err(refused)?
+                .is_some();
             if !was_there {
-                engine.pull(reference, cancel, &mut *line).await.map_err(refused)?;
+                engine
+                    .pull(reference, cancel, &mut *line)
+                    .await
+                    .map_err(refused)?;
             }
             engine.tag(reference, tag).await.map_err(refused)?;
             if !was_there {
@@ -187,7 +206,10 @@ async fn try_way(
             }
             let file = tokio::fs::File::open(path)
                 .await
-                .map_err(|source| BaseError::Read { path: path.clone(), source })?;
+                .map_err(|source| BaseError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
             import(engine, tag, file).await.map_err(refused)
         }
         Way::Url(url, sha256) => {
@@ -200,8 +222,12 @@ async fn try_way(
                 item: "base".to_owned(),
             };
             let progress = |_: u64, _: Option<u64>| {};
-            download::fetch(&client, &wanted, &progress, cancel).await.map_err(BaseError::Download)?;
-            let file = tokio::fs::File::open(&file).await.map_err(|source| BaseError::Read { path: file, source })?;
+            download::fetch(&client, &wanted, &progress, cancel)
+                .await
+                .map_err(BaseError::Download)?;
+            let file = tokio::fs::File::open(&file)
+                .await
+                .map_err(|source| BaseError::Read { path: file, source })?;
             import(engine, tag, file).await.map_err(refused)
         }
         Way::Archive(mirror) => mmdebstrap(engine, tag, mirror.as_deref(), way, cancel, line).await,
@@ -214,27 +240,32 @@ async fn import(
     archive: impl tokio::io::AsyncRead + Send + 'static,
 ) -> Result<(), EngineError> {
     let (repository, version) = tag.rsplit_once(':').unwrap_or((REPOSITORY, tag));
-    engine.import_root(repository, version, tokio_util::io::ReaderStream::new(archive), &BTreeMap::new()).await
+    engine
+        .import_root(
+            repository,
+            version,
+            tokio_util::io::ReaderStream::new(archive),
+            &BTreeMap::new(),
+        )
+        .await
 }
 
 async fn check_digest(path: &Path, expected: &str) -> Result<(), BaseError> {
-    use sha2::{Digest, Sha256};
-    let unreadable = |source| BaseError::Read { path: path.to_owned(), source };
-    let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = tokio::io::AsyncReadExt::read(&mut file, &mut buffer).await.map_err(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-    }
-    let actual: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let unreadable = |source| BaseError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let actual = crate::source::digest::sha256_of(path)
+        .await
+        .map_err(unreadable)?;
     if actual.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    Err(BaseError::Digest { path: path.to_owned(), expected: expected.to_owned(), actual })
+    Err(BaseError::Digest {
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+        actual,
+    })
 }
 
 /// Debian's own tool streams the new root file system straight into the engine.
@@ -248,11 +279,18 @@ async fn mmdebstrap(
 ) -> Result<(), BaseError> {
     use tokio::io::AsyncBufReadExt;
     let mut command = tokio::process::Command::new("mmdebstrap");
-    command.args(["--variant=minbase", "--format=tar", SUITE, "-"]).args(mirror);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(["--variant=minbase", "--format=tar", SUITE, "-"])
+        .args(mirror);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn().map_err(BaseError::Start)?;
     let output = child.stdout.take().expect("standard output is piped");
-    let mut messages = tokio::io::BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+    let mut messages =
+        tokio::io::BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
     let mut kept = Vec::new();
     let reading = async {
         while let Ok(Some(message)) = messages.next_line().await {
@@ -267,11 +305,23 @@ async fn mmdebstrap(
     let status = child.wait().await.map_err(BaseError::Start)?;
     if !status.success() {
         // The engine has taken what came as a whole root file system.
-        engine.remove_image(tag).await.map_err(|source| BaseError::Engine { way: way.clone(), source })?;
+        engine
+            .remove_image(tag)
+            .await
+            .map_err(|source| BaseError::Engine {
+                way: way.clone(),
+                source,
+            })?;
         let tail = kept.len().saturating_sub(10);
-        return Err(BaseError::Mmdebstrap { status: status.to_string(), output: kept.split_off(tail) });
+        return Err(BaseError::Mmdebstrap {
+            status: status.to_string(),
+            output: kept.split_off(tail),
+        });
     }
-    imported.map_err(|source| BaseError::Engine { way: way.clone(), source })
+    imported.map_err(|source| BaseError::Engine {
+        way: way.clone(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -280,15 +330,29 @@ mod tests {
 
     fn tried(kind: BaseKind, name: &str) -> Vec<Way> {
         let (sha256, debian_mirror) = (Some("00".to_owned()), Some("http://m".to_owned()));
-        ways(&BaseChoice { kind, name: name.to_owned(), sha256, debian_mirror })
+        ways(&BaseChoice {
+            kind,
+            name: name.to_owned(),
+            sha256,
+            debian_mirror,
+        })
     }
 
     #[test]
     fn the_setting_names_the_ways() {
         let archive = Way::Archive(Some("http://m".to_owned()));
-        assert_eq!(tried(BaseKind::Auto, "auto"), [Way::Registry(REGISTRY_IMAGE.to_owned()), archive.clone()]);
+        assert_eq!(
+            tried(BaseKind::Auto, "auto"),
+            [Way::Registry(REGISTRY_IMAGE.to_owned()), archive.clone()]
+        );
         assert_eq!(tried(BaseKind::Archive, "archive"), [archive]);
-        assert_eq!(tried(BaseKind::Path, "/a.tar"), [Way::Tarball("/a.tar".into(), Some("00".to_owned()))]);
-        assert_eq!(tried(BaseKind::Reference, "r/debian:13"), [Way::Registry("r/debian:13".to_owned())]);
+        assert_eq!(
+            tried(BaseKind::Path, "/a.tar"),
+            [Way::Tarball("/a.tar".into(), Some("00".to_owned()))]
+        );
+        assert_eq!(
+            tried(BaseKind::Reference, "r/debian:13"),
+            [Way::Registry("r/debian:13".to_owned())]
+        );
     }
 }

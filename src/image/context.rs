@@ -20,7 +20,11 @@ pub struct File<'a> {
 impl<'a> File<'a> {
     /// A file with owned or borrowed parts.
     pub fn new(path: impl Into<Cow<'a, str>>, mode: u32, data: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self { path: path.into(), mode, data: data.into() }
+        Self {
+            path: path.into(),
+            mode,
+            data: data.into(),
+        }
     }
 }
 
@@ -74,7 +78,10 @@ pub fn node(ca_bundle: Option<&[u8]>) -> Vec<u8> {
 }
 
 fn context(embedded: &[Embedded], ca_bundle: Option<&[u8]>) -> Vec<u8> {
-    let mut files: Vec<File<'_>> = embedded.iter().map(|&(path, mode, data)| File::new(path, mode, data)).collect();
+    let mut files: Vec<File<'_>> = embedded
+        .iter()
+        .map(|&(path, mode, data)| File::new(path, mode, data))
+        .collect();
     if let Some(bundle) = ca_bundle {
         files.push(File::new("authorities/ca-certificates.crt", 0o644, bundle));
     }
@@ -102,7 +109,9 @@ pub fn archive(files: &[File<'_>]) -> Vec<u8> {
             .append_data(&mut header, file.path.as_ref(), file.data.as_ref())
             .expect("writing to memory does not fail, and our paths are relative");
     }
-    builder.into_inner().expect("writing to memory does not fail")
+    builder
+        .into_inner()
+        .expect("writing to memory does not fail")
 }
 
 /// A tar archive of one file whose content is too large for memory, as a stream.
@@ -113,16 +122,24 @@ pub fn stream_one(
     content: impl AsyncRead + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
     let mut header = tar::Header::new_gnu();
-    header.set_path(path).expect("our own paths are short and relative");
+    header
+        .set_path(path)
+        .expect("our own paths are short and relative");
     header.set_mode(mode);
     header.set_size(size);
     header.set_cksum();
     // Content is filled up to a multiple of 512 bytes; two empty blocks end an archive.
     let padding = (512 - size % 512) % 512 + 1024;
     let before = Bytes::copy_from_slice(header.as_bytes());
-    let after = Bytes::from(vec![0; usize::try_from(padding).expect("less than two blocks and a half")]);
+    let after = Bytes::from(vec![
+        0;
+        usize::try_from(padding)
+            .expect("less than two blocks and a half")
+    ]);
     let once = |bytes| futures_util::stream::once(std::future::ready(Ok(bytes)));
-    once(before).chain(ReaderStream::with_capacity(content, 1 << 18)).chain(once(after))
+    once(before)
+        .chain(ReaderStream::with_capacity(content, 1 << 18))
+        .chain(once(after))
 }
 
 #[cfg(test)]
@@ -143,7 +160,10 @@ mod tests {
 
     #[test]
     fn every_file_of_the_contexts_is_in_its_table() {
-        for (folder, table) in [("images/builder", BUILDER.as_slice()), ("images/node", NODE.as_slice())] {
+        for (folder, table) in [
+            ("images/builder", BUILDER.as_slice()),
+            ("images/node", NODE.as_slice()),
+        ] {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let mut found = Vec::new();
             walk(&root, &root, &mut found);
@@ -156,7 +176,10 @@ mod tests {
 
     #[test]
     fn the_same_files_give_the_same_bytes_in_any_order() {
-        let (a, b) = (File::new("a", 0o644, b"1".as_slice()), File::new("b", 0o755, b"2".as_slice()));
+        let (a, b) = (
+            File::new("a", 0o644, b"1".as_slice()),
+            File::new("b", 0o755, b"2".as_slice()),
+        );
         assert_eq!(archive(&[a.clone(), b.clone()]), archive(&[b, a]));
     }
 }

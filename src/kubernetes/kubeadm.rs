@@ -104,16 +104,10 @@ pub(super) struct JoinConfiguration {
     kind: &'static str,
     discovery: Discovery,
     node_registration: NodeRegistration,
-    /// Only where the node becomes a further master.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    control_plane: Option<JoinControlPlane>,
 }
 
 impl JoinConfiguration {
     pub(super) fn new(spec: &ClusterSpec, node: &NodeSpec, kubeconfig_path: &str) -> Self {
-        let control_plane = (node.role == Role::Master).then(|| JoinControlPlane {
-            local_api_endpoint: ApiEndpoint::of(node),
-        });
         Self {
             api_version: Api::of(spec.version).name(),
             kind: "JoinConfiguration",
@@ -123,7 +117,6 @@ impl JoinConfiguration {
                 },
             },
             node_registration: NodeRegistration::new(spec, node),
-            control_plane,
         }
     }
 }
@@ -139,12 +132,6 @@ struct Discovery {
 #[serde(rename_all = "camelCase")]
 struct FileDiscovery {
     kube_config_path: String,
-}
-
-#[derive(Serialize)]
-struct JoinControlPlane {
-    #[serde(rename = "localAPIEndpoint")]
-    local_api_endpoint: ApiEndpoint,
 }
 
 #[derive(Serialize)]

@@ -332,63 +332,6 @@ fn join_1_20() {
 }
 
 #[test]
-fn a_further_master_joins_with_its_own_endpoint() {
-    let spec = sample::spec(|_| {});
-    let mut node = spec.nodes[1].clone();
-    node.role = crate::cluster::Role::Master;
-    let text = join_documents(&spec, &node, "/x");
-    assert!(
-        text.contains("controlPlane:\n  localAPIEndpoint:\n    advertiseAddress: 10.192.0.3\n")
-    );
-}
-
-#[test]
-fn kubeconfigs_of_each_kind() {
-    let of = |credentials| {
-        kubeconfig_document(
-            "local-cluster",
-            "https://10.192.0.2:6443",
-            "CA",
-            "admin",
-            credentials,
-        )
-    };
-    let embedded = of(Credentials::Embedded {
-        cert: "CERT",
-        key: "KEY",
-    });
-    insta::assert_snapshot!(embedded, @r"
-    apiVersion: v1
-    kind: Config
-    clusters:
-    - name: local-cluster
-      cluster:
-        server: https://10.192.0.2:6443
-        certificate-authority-data: Q0E=
-    contexts:
-    - name: admin@local-cluster
-      context:
-        cluster: local-cluster
-        user: admin
-    current-context: admin@local-cluster
-    users:
-    - name: admin
-      user:
-        client-certificate-data: Q0VSVA==
-        client-key-data: S0VZ
-    ");
-    let files = of(Credentials::Files {
-        cert: "/a.crt",
-        key: "/a.key",
-    });
-    assert!(files.ends_with("    client-certificate: /a.crt\n    client-key: /a.key\n"));
-    assert!(
-        of(Credentials::Token("abcdef.0123456789abcdef"))
-            .ends_with("    token: abcdef.0123456789abcdef\n")
-    );
-}
-
-#[test]
 fn texts_that_look_like_other_types_stay_texts() {
     let documents = init_documents(&sample::of_version(1, 30, 14), V2);
     let cluster: serde_yaml::Value =

@@ -28,18 +28,28 @@ pub fn files(
         Role::Master => init_documents(spec, host),
         Role::Worker => join_documents(spec, node, DISCOVERY),
     };
-    let routes = crate::cni::routes(spec, node).iter().fold(String::new(), |mut text, (subnet, gateway)| {
-        writeln!(text, "{subnet} {gateway}").expect("writing to memory does not fail");
-        text
-    });
+    let routes =
+        crate::cni::routes(spec, node)
+            .iter()
+            .fold(String::new(), |mut text, (subnet, gateway)| {
+                writeln!(text, "{subnet} {gateway}").expect("writing to memory does not fail");
+                text
+            });
     let mut files = vec![
         text("/local-cluster/node.env", 0o644, environment(spec, node)),
         text("/local-cluster/kubeadm.yaml", 0o600, kubeadm),
         text("/local-cluster/routes", 0o644, routes),
         text("/local-cluster/proxy.env", 0o600, variables(proxies)),
-        text("/etc/cni/net.d/10-local-cluster.conflist", 0o644, crate::cni::conflist(spec, node)),
+        text(
+            "/etc/cni/net.d/10-local-cluster.conflist",
+            0o644,
+            crate::cni::conflist(spec, node),
+        ),
     ];
-    files.extend(pki.iter().map(|file| text(&file.path, file.mode, file.text.clone())));
+    files.extend(
+        pki.iter()
+            .map(|file| text(&file.path, file.mode, file.text.clone())),
+    );
     files
 }
 
@@ -65,8 +75,10 @@ fn environment(spec: &ClusterSpec, node: &NodeSpec) -> String {
 }
 
 fn variables(values: &[(String, String)]) -> String {
-    values.iter().fold(String::new(), |mut text, (name, value)| {
-        writeln!(text, "{name}=\"{value}\"").expect("writing to memory does not fail");
-        text
-    })
+    values
+        .iter()
+        .fold(String::new(), |mut text, (name, value)| {
+            writeln!(text, "{name}=\"{value}\"").expect("writing to memory does not fail");
+            text
+        })
 }

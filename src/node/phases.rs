@@ -50,7 +50,10 @@ pub enum Phases {
 
 /// What the phases' script has said. PURE.
 fn read(role: Role, output: &str) -> Phases {
-    let done: BTreeSet<&str> = output.lines().filter_map(|line| line.strip_prefix("done ")).collect();
+    let done: BTreeSet<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("done "))
+        .collect();
     if of(role).iter().all(|phase| done.contains(phase)) {
         Phases::Done
     } else if output.lines().any(|line| line.starts_with("failed ")) {
@@ -82,7 +85,10 @@ pub async fn wait(
     let watching = engine.exec_lines(container, &command, |line| {
         if let Some(phase) = line.strip_prefix("done ") {
             done(phase);
-        } else if let Some((phase, unit)) = line.strip_prefix("failed ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((phase, unit)) = line
+            .strip_prefix("failed ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             failed = Some((phase.to_owned(), unit.to_owned()));
         }
     });
@@ -107,11 +113,29 @@ pub async fn wait(
 async fn late(engine: &Engine, container: &str, names: &[&str]) -> Error {
     let mut command = vec![SCRIPT, "now"];
     command.extend(names);
-    let done = engine.exec(container, &command).await.map(|executed| executed.text()).unwrap_or_default();
-    let pending = names.iter().find(|name| !done.lines().any(|line| line == format!("done {name}")));
+    let done = engine
+        .exec(container, &command)
+        .await
+        .map(|executed| executed.text())
+        .unwrap_or_default();
+    let pending = names
+        .iter()
+        .find(|name| !done.lines().any(|line| line == format!("done {name}")));
     let phase = pending.copied().unwrap_or("the last");
-    let explained = explain(engine, container, phase, &format!("local-cluster-*phase@{phase}.service")).await;
-    Error::other(format!("complete phase {phase} on {container} within {} s", PATIENCE.as_secs()), explained)
+    let explained = explain(
+        engine,
+        container,
+        phase,
+        &format!("local-cluster-*phase@{phase}.service"),
+    )
+    .await;
+    Error::other(
+        format!(
+            "complete phase {phase} on {container} within {} s",
+            PATIENCE.as_secs()
+        ),
+        explained,
+    )
 }
 
 /// A failed phase with the end of its unit's journal.
@@ -119,11 +143,25 @@ async fn explain(engine: &Engine, container: &str, phase: &str, unit: &str) -> E
     let journal = |unit: &str, lines: &'static str| {
         let unit = unit.to_owned();
         async move {
-            let command = ["journalctl", "--no-pager", "-o", "cat", "-n", lines, "-u", &unit];
-            engine.exec(container, &command).await.map(|executed| executed.tail(40)).unwrap_or_default()
+            let command = [
+                "journalctl",
+                "--no-pager",
+                "-o",
+                "cat",
+                "-n",
+                lines,
+                "-u",
+                &unit,
+            ];
+            engine
+                .exec(container, &command)
+                .await
+                .map(|executed| executed.tail(40))
+                .unwrap_or_default()
         }
     };
-    let (output_tail, journal_tail) = tokio::join!(journal(unit, "30"), journal("kubelet.service", "10"));
+    let (output_tail, journal_tail) =
+        tokio::join!(journal(unit, "30"), journal("kubelet.service", "10"));
     Error::Command {
         node: container.to_owned(),
         command: format!("/usr/local/lib/local-cluster/phase {phase}"),
@@ -140,18 +178,34 @@ mod tests {
 
     #[test]
     fn a_node_is_done_when_every_phase_is() {
-        let all: String = MASTER.iter().map(|phase| format!("done {phase}\n")).collect();
+        let all = MASTER.map(|phase| format!("done {phase}")).join("\n");
         assert_eq!(read(Role::Master, &all), Phases::Done);
         assert_eq!(read(Role::Master, "done control-plane\n"), Phases::Running);
-        assert_eq!(read(Role::Worker, "failed join local-cluster-phase@join.service\n"), Phases::Failed);
+        assert_eq!(
+            read(
+                Role::Worker,
+                "failed join local-cluster-phase@join.service\n"
+            ),
+            Phases::Failed
+        );
         assert_eq!(read(Role::Worker, ""), Phases::Running);
     }
 
     #[test]
     fn the_targets_want_the_phases_that_are_waited_for() {
         for (role, target) in [
-            (Role::Master, include_str!("../../images/node/files/etc/systemd/system/local-cluster-master.target")),
-            (Role::Worker, include_str!("../../images/node/files/etc/systemd/system/local-cluster-worker.target")),
+            (
+                Role::Master,
+                include_str!(
+                    "../../images/node/files/etc/systemd/system/local-cluster-master.target"
+                ),
+            ),
+            (
+                Role::Worker,
+                include_str!(
+                    "../../images/node/files/etc/systemd/system/local-cluster-worker.target"
+                ),
+            ),
         ] {
             let wanted: BTreeSet<&str> = target
                 .split_whitespace()

@@ -14,17 +14,38 @@ use serde_json::json;
 pub async fn assign(client: &Client, spec: &ClusterSpec) -> Result<(), Error> {
     let doing = || "tell the API server the nodes' pod ranges".to_owned();
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = nodes.list(&ListParams::default()).await.map_err(|source| Error::other(doing(), source))?;
-    let without = listed.items.iter().filter(|node| node.spec.as_ref().is_none_or(|spec| spec.pod_cidr.is_none()));
+    let listed = nodes
+        .list(&ListParams::default())
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
+    let without = listed.items.iter().filter(|node| {
+        node.spec
+            .as_ref()
+            .is_none_or(|spec| spec.pod_cidr.is_none())
+    });
     let wanted = without.filter_map(|node| {
         let name = node.metadata.name.as_deref()?;
-        Some((name, spec.nodes.iter().find(|node| node.name == name)?.pod_subnet.to_string()))
+        Some((
+            name,
+            spec.nodes
+                .iter()
+                .find(|node| node.name == name)?
+                .pod_subnet
+                .to_string(),
+        ))
     });
     let patches = wanted.map(|(name, range)| {
         let patch = Patch::Merge(json!({ "spec": { "podCIDR": range, "podCIDRs": [range] } }));
         let nodes = &nodes;
-        async move { nodes.patch(name, &PatchParams::default(), &patch).await.map(|_| ()) }
+        async move {
+            nodes
+                .patch(name, &PatchParams::default(), &patch)
+                .await
+                .map(|_| ())
+        }
     });
-    future::try_join_all(patches).await.map_err(|source| Error::other(doing(), source))?;
+    future::try_join_all(patches)
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
     Ok(())
 }

@@ -17,7 +17,11 @@ pub(super) fn nodes(wanted: &[String], found: &BTreeMap<String, Node>) -> Verdic
             Some(node) => Some(format!("node {name} is not Ready: {}", reason(node))),
         })
         .collect();
-    if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(missing.join("; "))
+    }
 }
 
 /// Whether a node says that it is Ready.
@@ -26,13 +30,21 @@ pub fn is_ready(node: &Node) -> bool {
 }
 
 fn reason(node: &Node) -> String {
-    ready_condition(node).map_or_else(|| "it has not said anything yet".to_owned(), |(_, message)| message)
+    ready_condition(node).map_or_else(
+        || "it has not said anything yet".to_owned(),
+        |(_, message)| message,
+    )
 }
 
 fn ready_condition(node: &Node) -> Option<(String, String)> {
     let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
-    Some((ready.status.clone(), ready.message.clone().unwrap_or_default()))
+    let ready = conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")?;
+    Some((
+        ready.status.clone(),
+        ready.message.clone().unwrap_or_default(),
+    ))
 }
 
 /// kube-proxy is ready on that many nodes.
@@ -43,7 +55,10 @@ pub(super) fn kube_proxy(wanted: usize, found: &BTreeMap<String, DaemonSet>) -> 
     if usize::try_from(status.number_ready).is_ok_and(|ready| ready >= wanted) {
         return Ok(());
     }
-    Err(format!("kube-proxy is ready on {} of {wanted} nodes", status.number_ready))
+    Err(format!(
+        "kube-proxy is ready on {} of {wanted} nodes",
+        status.number_ready
+    ))
 }
 
 /// CoreDNS has all the replicas that it should have, of its newest template.
@@ -55,10 +70,16 @@ pub(super) fn coredns(found: &BTreeMap<String, Deployment>) -> Verdict {
     let status = deployment.status.clone().unwrap_or_default();
     let observed = status.observed_generation >= deployment.metadata.generation;
     let available = status.available_replicas.unwrap_or(0);
-    if wanted > 0 && observed && available >= wanted && status.updated_replicas.unwrap_or(0) >= wanted {
+    if wanted > 0
+        && observed
+        && available >= wanted
+        && status.updated_replicas.unwrap_or(0) >= wanted
+    {
         return Ok(());
     }
-    Err(format!("CoreDNS has {available} of {wanted} replicas available"))
+    Err(format!(
+        "CoreDNS has {available} of {wanted} replicas available"
+    ))
 }
 
 /// What a pod that is not well says of itself.
@@ -66,14 +87,19 @@ pub(super) fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let containers = status.container_statuses.iter().flatten();
-    let waiting = containers.filter(|container| !container.ready).find_map(|container| {
-        let state = container.state.as_ref()?;
-        if let Some(waiting) = &state.waiting {
-            let message = waiting.message.as_deref().unwrap_or_default();
-            return Some(format!("{} {message}", waiting.reason.as_deref().unwrap_or("waiting")));
-        }
-        Some("it runs and is not ready".to_owned())
-    });
+    let waiting = containers
+        .filter(|container| !container.ready)
+        .find_map(|container| {
+            let state = container.state.as_ref()?;
+            if let Some(waiting) = &state.waiting {
+                let message = waiting.message.as_deref().unwrap_or_default();
+                return Some(format!(
+                    "{} {message}",
+                    waiting.reason.as_deref().unwrap_or("waiting")
+                ));
+            }
+            Some("it runs and is not ready".to_owned())
+        });
     let phase = status.phase.as_deref().unwrap_or("?");
     match waiting {
         Some(words) => Some(format!("pod {name}: {}", words.trim())),
@@ -97,9 +123,22 @@ mod tests {
     fn all_nodes_must_be_there_and_ready() {
         let wanted = ["a".to_owned(), "b".to_owned()];
         let found = BTreeMap::from([node("a", "True"), node("b", "False")]);
-        assert_eq!(nodes(&wanted, &found), Err("node b is not Ready: cni plugin not initialized".to_owned()));
-        assert_eq!(nodes(&wanted, &BTreeMap::from([node("a", "True"), node("b", "True")])), Ok(()));
-        assert!(nodes(&wanted, &BTreeMap::from([node("a", "True")])).unwrap_err().contains("b has not registered"));
+        assert_eq!(
+            nodes(&wanted, &found),
+            Err("node b is not Ready: cni plugin not initialized".to_owned())
+        );
+        assert_eq!(
+            nodes(
+                &wanted,
+                &BTreeMap::from([node("a", "True"), node("b", "True")])
+            ),
+            Ok(())
+        );
+        assert!(
+            nodes(&wanted, &BTreeMap::from([node("a", "True")]))
+                .unwrap_err()
+                .contains("b has not registered")
+        );
     }
 
     #[test]
@@ -107,11 +146,17 @@ mod tests {
         let with = |available: i32, wanted: i32| {
             let deployment = json!({ "metadata": { "name": "coredns", "generation": 1 }, "spec": { "replicas": wanted, "selector": {},
                 "template": {} }, "status": { "observedGeneration": 1, "availableReplicas": available, "updatedReplicas": available } });
-            BTreeMap::from([("coredns".to_owned(), serde_json::from_value(deployment).unwrap())])
+            BTreeMap::from([(
+                "coredns".to_owned(),
+                serde_json::from_value(deployment).unwrap(),
+            )])
         };
         assert_eq!(coredns(&with(2, 2)), Ok(()));
         assert!(coredns(&with(1, 2)).is_err());
-        assert!(coredns(&with(0, 0)).is_err(), "scaled to nothing is not available");
+        assert!(
+            coredns(&with(0, 0)).is_err(),
+            "scaled to nothing is not available"
+        );
         assert!(coredns(&BTreeMap::new()).is_err());
     }
 }

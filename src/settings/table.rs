@@ -6,6 +6,9 @@
 
 pub use super::setting::{Availability, Choice, Kind, PREFIX, Setting};
 use super::setting::{later, works};
+use crate::cluster::CniPlugin;
+use crate::cluster::network::{MAX_WORKERS, POD_PREFIXES, POOL_PREFIXES, SERVICE_PREFIXES};
+use std::ops::RangeInclusive;
 
 /// The setting of this dotted name.
 pub fn find(name: &str) -> Option<&'static Setting> {
@@ -26,8 +29,7 @@ const SOURCES: &[Choice] = &[
 ];
 
 const CNI_PLUGINS: &[Choice] = &[
-    works("bridge"),
-    later("ptp", NO_CNI),
+    works(CniPlugin::Bridge.as_str()),
     later("flannel", NO_CNI),
     later("calico", NO_CNI),
     later("calico-kdd", NO_CNI),
@@ -36,19 +38,24 @@ const CNI_PLUGINS: &[Choice] = &[
     later("cilium", NO_CNI),
 ];
 
+/// A range of addresses with such a prefix.
+const fn subnet(prefixes: &RangeInclusive<u8>) -> Kind {
+    Kind::Subnet(*prefixes.start(), *prefixes.end())
+}
+
 /// All settings, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "verbose",
         "v",
         Kind::Number(0, 9),
-        "How much is told: from 2 on kubeadm's own output, too",
+        "How much is told: from 2 on the output of kubeadm and of builds, too",
     )
     .global(),
     Setting::new(
         "dind.subnet",
         "dind-subnet",
-        Kind::Subnet(8, 24),
+        subnet(&POOL_PREFIXES),
         "The range that clusters take their node networks from: cluster N gets its Nth /24",
     ),
     Setting::new(
@@ -63,7 +70,7 @@ pub const SETTINGS: &[Setting] = &[
         "kubernetes-version",
         Kind::Version,
         "The version of Kubernetes: `1.35.2`, `1.35` or `stable-1.35` for the newest of a minor \
-         one, `latest`; nothing for the one that this tool was tested with",
+         one, `stable` or `latest` for the newest of all; nothing for the one that this tool was tested with",
     )
     .optional(),
     Setting::new(
@@ -180,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "cluster.numNodes",
         "num-nodes",
-        Kind::Number(0, 100),
+        Kind::Number(0, MAX_WORKERS as u64),
         "How many workers to make; with 0 pods run on the master",
     )
     .old("NUM_NODES"),
@@ -222,15 +229,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "cluster.podSubnet",
         "pod-subnet",
-        Kind::Subnet(8, 24),
+        subnet(&POD_PREFIXES),
         "The range of the pods' addresses; each node gets a /24 of it",
     )
     .old("POD_NETWORK_CIDR"),
     Setting::new(
         "cluster.serviceSubnet",
         "service-subnet",
-        // The API server takes no shorter prefix, and kubeadm wants the tenth address for DNS.
-        Kind::Subnet(12, 28),
+        subnet(&SERVICE_PREFIXES),
         "The range of the services' addresses",
     )
     .old("SERVICE_CIDR"),

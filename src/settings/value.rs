@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::BaseKind;
 use super::problem::Wrong;
 use super::table::{Choice, Kind, Setting};
-
-/// The oldest minor version of Kubernetes 1 that is supported.
-const OLDEST_MINOR: u64 = 20;
+use crate::cluster::version::{OLDEST_MINOR, VersionError, VersionRequest};
 
 /// The value that a text stands for.
 pub(super) fn parse(setting: &Setting, text: &str) -> Result<Value, Wrong> {
@@ -91,9 +89,13 @@ pub(super) fn wanted(kind: Kind) -> String {
         }
         Kind::Address => "an IPv4 address as 127.0.0.1".to_owned(),
         Kind::Label => {
-            "lowercase letters, digits and inner dashes, 30 at most, a letter first".to_owned()
+            "1 to 32 lowercase letters, digits and inner dashes, and not a number alone".to_owned()
         }
-        Kind::Version => "`1.35.2`, `1.35`, `stable-1.35` or `latest`, from 1.20 on".to_owned(),
+        Kind::Version => {
+            format!(
+                "`1.35.2`, `1.35`, `stable-1.35`, `stable` or `latest`, from 1.{OLDEST_MINOR} on"
+            )
+        }
         Kind::Url => "a URL as https://host/path".to_owned(),
         Kind::Registry => "a host with an optional port and path as host:5000/path, \
                            `http://` before it if it has no TLS"
@@ -154,45 +156,30 @@ fn subnet(text: &str, shortest: u8, longest: u8) -> Result<Value, Wrong> {
 }
 
 fn label(text: &str) -> Result<Value, Wrong> {
-    let wrong = |what: &str| Err(Wrong::new(format!("`{text}` {what}"), give(Kind::Label)));
-    let is_letter = |l: char| l.is_ascii_lowercase() || l.is_ascii_digit() || l == '-';
+    let Some(fault) = crate::cluster::label_fault(text) else {
+        return Ok(Value::from(text));
+    };
+    let what = format!("`{text}` cannot be a label: {fault}");
     // The name of a cluster with a number: a label of that form would be that cluster.
-    if let Some(id) = text.strip_prefix("cluster-").filter(|id| is_number(id)) {
-        let what = format!("`{text}` is the name that a cluster without a label has");
-        return Err(Wrong::new(
+    match text.strip_prefix("cluster-").filter(|id| is_number(id)) {
+        Some(id) => Err(Wrong::new(
             what,
             format!("use cluster.id {id}, or another label"),
-        ));
-    }
-    if !text.chars().all(is_letter) {
-        wrong("has letters that a name cannot have")
-    } else if !text.starts_with(|l: char| l.is_ascii_lowercase()) || text.ends_with('-') {
-        wrong("begins or ends as a name cannot")
-    } else if text.len() > 30 {
-        wrong("is too long")
-    } else {
-        Ok(Value::from(text))
+        )),
+        None => Err(Wrong::new(what, give(Kind::Label))),
     }
 }
 
 fn version(text: &str) -> Result<Value, Wrong> {
-    let refused = |what: &str| Wrong::new(format!("`{text}` {what}"), give(Kind::Version));
-    if text == "latest" {
-        return Ok(Value::from(text));
-    }
-    let newest_of = text.strip_prefix("stable-");
-    let number = newest_of.unwrap_or(text);
-    let number = number.strip_prefix('v').unwrap_or(number);
-    let parsed = match number.matches('.').count() {
-        1 => semver::Version::parse(&format!("{number}.0")).ok(),
-        _ if newest_of.is_some() => None,
-        _ => semver::Version::parse(number).ok(),
+    let what = match text.parse::<VersionRequest>() {
+        Ok(_) => return Ok(Value::from(text)),
+        Err(VersionError::Malformed(_)) => "is not a version of Kubernetes",
+        Err(VersionError::PreRelease(_)) => "is a pre-release or a build of one's own",
+        Err(VersionError::Unsupported(_)) => {
+            "is not supported: the nodes' containerd needs a kubelet of Kubernetes 1 that speaks CRI v1"
+        }
     };
-    match parsed.map(|parsed| (parsed.major, parsed.minor)) {
-        Some((1, minor)) if minor >= OLDEST_MINOR => Ok(Value::from(text)),
-        Some((0 | 1, _)) => Err(refused("is too old")),
-        _ => Err(refused("is not a version of Kubernetes")),
-    }
+    Err(Wrong::new(format!("`{text}` {what}"), give(Kind::Version)))
 }
 
 fn is_url(text: &str) -> bool {

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::sha1::Sha1;
-
 /// What a file must have, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
@@ -15,15 +13,13 @@ pub enum Expected {
     Sha256(String),
     /// SHA-512, 128 digits.
     Sha512(String),
-    /// SHA-1, 40 digits: for older publishers only.
-    Sha1(String),
 }
 
 impl Expected {
     /// The digits, as they were given.
     pub fn hex(&self) -> &str {
         match self {
-            Self::Sha256(hex) | Self::Sha512(hex) | Self::Sha1(hex) => hex,
+            Self::Sha256(hex) | Self::Sha512(hex) => hex,
         }
     }
 
@@ -32,7 +28,6 @@ impl Expected {
         let digits = match self {
             Self::Sha256(_) => 64,
             Self::Sha512(_) => 128,
-            Self::Sha1(_) => 40,
         };
         self.hex().len() == digits && self.hex().bytes().all(|byte| byte.is_ascii_hexdigit())
     }
@@ -46,7 +41,6 @@ impl Expected {
         match self {
             Self::Sha256(_) => Hasher::Sha256(Sha256::new()),
             Self::Sha512(_) => Hasher::Sha512(Sha512::new()),
-            Self::Sha1(_) => Hasher::Sha1(Sha1::new()),
         }
     }
 }
@@ -56,7 +50,6 @@ impl fmt::Display for Expected {
         let name = match self {
             Self::Sha256(_) => "sha256",
             Self::Sha512(_) => "sha512",
-            Self::Sha1(_) => "sha1",
         };
         write!(formatter, "{name}:{}", self.hex())
     }
@@ -66,7 +59,6 @@ impl fmt::Display for Expected {
 pub(super) enum Hasher {
     Sha256(Sha256),
     Sha512(Sha512),
-    Sha1(Sha1),
 }
 
 impl Hasher {
@@ -74,7 +66,6 @@ impl Hasher {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
-            Self::Sha1(hasher) => hasher.update(bytes),
         }
     }
 
@@ -82,7 +73,6 @@ impl Hasher {
         match self {
             Self::Sha256(hasher) => hex(&hasher.finalize()),
             Self::Sha512(hasher) => hex(&hasher.finalize()),
-            Self::Sha1(hasher) => hex(&hasher.finish()),
         }
     }
 }
@@ -109,12 +99,13 @@ pub(super) async fn read_into(mut hasher: Hasher, path: PathBuf) -> io::Result<(
 }
 
 /// The SHA-256 of a file.
-pub(super) async fn sha256_of(path: &Path) -> io::Result<String> {
+pub async fn sha256_of(path: &Path) -> io::Result<String> {
     let hasher = Hasher::Sha256(Sha256::new());
     Ok(read_into(hasher, path.to_owned()).await?.0.finish())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -136,16 +127,7 @@ mod tests {
 
     #[test]
     fn known_digests() {
-        let sha1 = Expected::Sha1(String::new());
         let sha256 = Expected::Sha256(String::new());
-        assert_eq!(
-            digest(&sha1, "", 1),
-            "da39a3ee5e6b4b0d3255bfef95601890afd80709"
-        );
-        assert_eq!(
-            digest(&sha1, "abc", 3),
-            "a9993e364706816aba3e25717850c26c9cd0d89d"
-        );
         assert_eq!(
             digest(&sha256, "abc", 1),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -153,20 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn sha1_of_many_blocks_does_not_depend_on_the_pieces() {
-        let text = "a".repeat(1_000_000);
-        let sha1 = Expected::Sha1(String::new());
-        for step in [63, 64, 65, 1000, 1_000_000] {
-            assert_eq!(
-                digest(&sha1, &text, step),
-                "34aa973cd4c4daa4f61eeb2bdbad27316534016f"
-            );
-        }
-    }
-
-    #[test]
     fn well_formed_digests_have_the_right_length_and_digits() {
-        assert!(Expected::Sha1("A".repeat(40)).is_well_formed());
+        assert!(Expected::Sha256("A".repeat(64)).is_well_formed());
         assert!(!Expected::Sha256("a".repeat(40)).is_well_formed());
         assert!(!Expected::Sha512("g".repeat(128)).is_well_formed());
     }

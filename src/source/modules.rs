@@ -48,8 +48,12 @@ pub fn proven_versions() -> impl Iterator<Item = KubernetesVersion> {
 
 /// The image that the setting `image.preload` means by a name, under the name that Kubernetes' tests ask for.
 pub fn extra_image(name: &str, version: KubernetesVersion) -> Option<String> {
-    let proven = PROVEN.iter().find(|proven| proven.version == version).or(PROVEN.last())?;
-    (name == "agnhost").then(|| format!("registry.k8s.io/e2e-test-images/agnhost:{}", proven.agnhost))
+    let proven = PROVEN
+        .iter()
+        .find(|proven| proven.version == version)
+        .or(PROVEN.last())?;
+    (name == "agnhost")
+        .then(|| format!("registry.k8s.io/e2e-test-images/agnhost:{}", proven.agnhost))
 }
 
 /// One main module and the programs that are built from it.
@@ -87,15 +91,21 @@ impl Component {
 
     /// The main module as an archive that unpacks to `/module`.
     pub fn archive(&self) -> Vec<u8> {
-        let files: Vec<File<'_>> =
-            self.files.iter().map(|&(name, data)| File::new(format!("module/{name}"), 0o644, data)).collect();
+        let files: Vec<File<'_>> = self
+            .files
+            .iter()
+            .map(|&(name, data)| File::new(format!("module/{name}"), 0o644, data))
+            .collect();
         archive(&files)
     }
 
     /// The command that builds it in the builder.
     pub fn command(&self) -> Vec<String> {
-        let mut command =
-            vec!["/usr/local/bin/build-programs".to_owned(), self.folder(), self.linker_flags.clone()];
+        let mut command = vec![
+            "/usr/local/bin/build-programs".to_owned(),
+            self.folder(),
+            self.linker_flags.clone(),
+        ];
         command.extend(self.packages.iter().map(|package| (*package).to_owned()));
         command
     }
@@ -110,7 +120,10 @@ pub fn components(version: KubernetesVersion) -> Vec<Component> {
             name: "etcd",
             version: proven.etcd.0.to_owned(),
             files: proven.etcd.1,
-            packages: vec!["go.etcd.io/etcd/server/v3=etcd", "go.etcd.io/etcd/etcdctl/v3"],
+            packages: vec![
+                "go.etcd.io/etcd/server/v3=etcd",
+                "go.etcd.io/etcd/etcdctl/v3",
+            ],
             linker_flags: String::new(),
             environment: vec!["CGO_ENABLED=0".to_owned()],
             for_images: true,
@@ -142,7 +155,8 @@ fn runtime() -> Vec<Component> {
                 "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
                 "github.com/containerd/containerd/v2/cmd/ctr",
             ],
-            linker_flags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2".to_owned(),
+            linker_flags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2"
+                .to_owned(),
             environment: vec!["CGO_ENABLED=0".to_owned()],
             for_images: false,
             runtime: true,
@@ -153,7 +167,10 @@ fn runtime() -> Vec<Component> {
             files: RUNC_1_5_2,
             packages: vec!["github.com/opencontainers/runc"],
             linker_flags: "-extldflags -static -X main.version=1.5.2".to_owned(),
-            environment: vec!["CGO_ENABLED=1".to_owned(), "TAGS=seccomp netgo osusergo".to_owned()],
+            environment: vec![
+                "CGO_ENABLED=1".to_owned(),
+                "TAGS=seccomp netgo osusergo".to_owned(),
+            ],
             for_images: false,
             runtime: true,
         },
@@ -188,7 +205,10 @@ fn kubernetes(proven: &Proven) -> Component {
             "k8s.io/kubernetes/test/images/agnhost",
         ],
         linker_flags,
-        environment: vec!["CGO_ENABLED=0".to_owned(), format!("PAUSE_VERSION={}", proven.pause)],
+        environment: vec![
+            "CGO_ENABLED=0".to_owned(),
+            format!("PAUSE_VERSION={}", proven.pause),
+        ],
         for_images: false,
         runtime: false,
     }
@@ -201,14 +221,27 @@ mod tests {
     #[test]
     fn a_module_requires_the_version_that_its_component_says() {
         for component in components(KubernetesVersion::new(1, 36, 3)) {
-            let go_mod = component.files.iter().find(|(name, _)| *name == "go.mod").unwrap().1;
+            let go_mod = component
+                .files
+                .iter()
+                .find(|(name, _)| *name == "go.mod")
+                .unwrap()
+                .1;
             let go_mod = String::from_utf8_lossy(go_mod);
-            assert!(go_mod.contains(&format!(" v{}", component.version)), "{}: {go_mod}", component.name);
+            assert!(
+                go_mod.contains(&format!(" v{}", component.version)),
+                "{}: {go_mod}",
+                component.name
+            );
         }
     }
 
     #[test]
     fn an_unproven_version_has_only_the_runtime() {
-        assert!(components(KubernetesVersion::new(1, 21, 0)).iter().all(|component| component.runtime));
+        assert!(
+            components(KubernetesVersion::new(1, 21, 0))
+                .iter()
+                .all(|component| component.runtime)
+        );
     }
 }

@@ -232,7 +232,7 @@ impl Fetch<'_> {
         fetch_with(self.client, &download, &progress, self.cancel, self.retry).await?;
         let sha256 = match expected {
             Expected::Sha256(hex) => hex,
-            Expected::Sha512(_) | Expected::Sha1(_) => {
+            Expected::Sha512(_) => {
                 let digest = sha256_of(&file).await;
                 digest.map_err(|source| ReleaseError::Read {
                     path: file.clone(),

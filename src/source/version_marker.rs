@@ -67,9 +67,10 @@ impl Marker {
             return None;
         }
         let minor = branch.map(minor).transpose().ok()?;
+        // `latest.txt` names pre-releases, which are not taken: the newest release is the newest stable one.
         let file = match minor {
-            Some(minor) => format!("{kind}-1.{minor}.txt"),
-            None => format!("{kind}.txt"),
+            Some(minor) => format!("stable-1.{minor}.txt"),
+            None => "stable.txt".to_owned(),
         };
         Some(Self { file, minor })
     }
@@ -128,9 +129,9 @@ mod tests {
     fn markers_name_files() {
         for (marker, file) in [
             ("stable", Some("stable.txt")),
-            ("latest", Some("latest.txt")),
+            ("latest", Some("stable.txt")),
             ("stable-1.35", Some("stable-1.35.txt")),
-            ("latest-1.35", Some("latest-1.35.txt")),
+            ("latest-1.35", Some("stable-1.35.txt")),
             ("1.35", Some("stable-1.35.txt")),
             ("v1.35", Some("stable-1.35.txt")),
             ("1.35.4", None),
@@ -151,7 +152,6 @@ mod tests {
         let server = MockServer::start().await;
         for (marker, answer) in [
             ("stable.txt", "v1.36.3\n"),
-            ("latest.txt", "v1.37.0-alpha.1"),
             ("stable-1.35.txt", "v1.34.4"),
             ("stable-1.34.txt", "<html>please log in</html>"),
         ] {
@@ -164,7 +164,7 @@ mod tests {
         let base = format!("{}/release/", server.uri());
         let answer = async |marker| resolve(&client, &base, marker).await;
         assert_eq!(answer("stable").await.unwrap(), "v1.36.3");
-        assert_eq!(answer("latest").await.unwrap(), "v1.37.0-alpha.1");
+        assert_eq!(answer("latest").await.unwrap(), "v1.36.3");
         for marker in ["1.35", "1.34"] {
             let error = answer(marker).await.unwrap_err();
             assert!(matches!(error, MarkerError::Malformed { .. }), "{error}");

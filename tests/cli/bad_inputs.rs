@@ -50,12 +50,13 @@ const INPUTS: &[Input] = &[
     // Names.
     Flags(&["--label", "Dev"]),
     Flags(&["--label", "dev-"]),
-    Flags(&["--label", "7up"]),
+    Flags(&["--label", "7"]),
     Flags(&["--label", "cluster-3"]),
     Flags(&["--label", "a-name-that-goes-on-and-on-and-on"]),
     Variable("DIND_LABEL", "mirantis.kubeadm_dind"),
     // Versions.
-    Flags(&["--kubernetes-version", "1.19.16"]),
+    Flags(&["--kubernetes-version", "1.22.17"]),
+    Flags(&["--kubernetes-version", "1.36.0-rc.1"]),
     Flags(&["--kubernetes-version", "2.0"]),
     Flags(&["--kubernetes-version", "newest"]),
     Flags(&["--kubernetes-version", "1"]),
@@ -162,7 +163,7 @@ fn all_problems_are_told_at_once() {
     insta::assert_snapshot!(case.problems(), @r#"
     config.yaml:1: verbose: `loud` is not a whole number; give a whole number from 0 to 9
     config.yaml:4: clustr.id: is no setting; did you mean cluster.id?
-    config.yaml:6: cluster.label: `X` has letters that a name cannot have; give lowercase letters, digits and inner dashes, 30 at most, a letter first
+    config.yaml:6: cluster.label: `X` cannot be a label: only lower case letters, digits and `-` are allowed; give 1 to 32 lowercase letters, digits and inner dashes, and not a number alone
     environment NUM_NODES: cluster.numNodes: `many` is not a whole number; give a whole number from 0 to 100
     environment K8S_DIND_LABLE: is no setting; did you mean K8S_DIND_LABEL?
     flag --source: source.kind: `?` is not known; give `auto`, `release` or `modules`

@@ -88,9 +88,10 @@ fn a_version_needs_no_quotes() {
         "'1.30'",
         "v1.30",
         "stable-1.30",
+        "stable",
         "latest",
-        "1.36.0-rc.1",
-        "v1.20.0",
+        "1.35.4",
+        "v1.23.0",
     ] {
         let case = Case::new().file(&format!("source:\n  kubernetesVersion: {text}\n"));
         let wanted = text.trim_matches('\'');

@@ -19,8 +19,11 @@ fn an_up_that_was_killed_is_finished_by_the_next() {
     for round in 1..=KILLS {
         program.ok(&["clean"]);
         // A linear congruential generator: the moments differ from round to round, and not from run to run.
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = LIFE.mul_f64((seed >> 11) as f64 / (1_u64 << 53) as f64);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let life = u64::try_from(LIFE.as_millis()).unwrap();
+        let moment = Duration::from_millis((seed >> 33) % life);
         let mut up = program.spawn(&["up", "--num-nodes", "1"]);
         let began = Instant::now();
         while began.elapsed() < moment && up.try_wait().unwrap().is_none() {
@@ -30,9 +33,22 @@ fn an_up_that_was_killed_is_finished_by_the_next() {
         up.wait().unwrap();
         program.ok(&["up", "--num-nodes", "1"]);
         let done = program.exec("kube-master", &["ls", "/data/local-cluster/done"]);
-        assert_eq!(done.lines().count(), 10, "round {round} after {moment:?}: {done}");
+        assert_eq!(
+            done.lines().count(),
+            10,
+            "round {round} after {moment:?}: {done}"
+        );
         // Each phase is one unit: it ran once at a time, and no more often than it had to.
-        let failed = program.exec("kube-master", &["systemctl", "list-units", "--failed", "--plain", "--no-legend"]);
+        let failed = program.exec(
+            "kube-master",
+            &[
+                "systemctl",
+                "list-units",
+                "--failed",
+                "--plain",
+                "--no-legend",
+            ],
+        );
         assert_eq!(failed, "", "round {round} after {moment:?}");
     }
 }
@@ -41,10 +57,17 @@ fn an_up_that_was_killed_is_finished_by_the_next() {
 fn of_two_at_once_one_works_and_the_other_says_so() {
     let program = Program::new(242);
     let mut first = program.spawn(&["up", "--num-nodes", "0"]);
-    program.until("the first has begun", |_| engine("GET", "/containers/json?all=1").contains("kube-master-cluster-242"));
+    program.until("the first has begun", |_| {
+        engine("GET", "/containers/json?all=1").contains("kube-master-cluster-242")
+    });
     let (code, text) = program.fails(&["up", "--num-nodes", "0"]);
     assert_eq!(code, Some(1));
-    assert!(text.contains("another run") || text.contains("is being changed") || text.contains("process"), "{text}");
+    assert!(
+        text.contains("another run")
+            || text.contains("is being changed")
+            || text.contains("process"),
+        "{text}"
+    );
     assert!(first.wait().unwrap().success());
     program.ok(&["clean"]);
     let left = engine("GET", "/containers/json?all=1");
@@ -55,9 +78,17 @@ fn of_two_at_once_one_works_and_the_other_says_so() {
 fn an_interrupted_up_says_how_to_go_on() {
     let program = Program::new(243);
     let up = program.spawn(&["up", "--num-nodes", "0"]);
-    program.until("a node is there", |_| engine("GET", "/containers/json").contains("kube-master-cluster-243"));
+    program.until("a node is there", |_| {
+        engine("GET", "/containers/json").contains("kube-master-cluster-243")
+    });
     let pid = up.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let output = up.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{text}");

@@ -1,6 +1,8 @@
 //! The program against a real engine: real nodes, real kubeadm, a real API server. Behind the feature `e2e`; what takes long
 //! behind `e2e-all`. One after another (`--test-threads=1`): the machine's processors are what limits them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod cluster;
 mod faults;
 mod program;

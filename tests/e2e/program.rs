@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Long beyond what anything takes on a slow machine: nothing is timed here.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// One cluster of one test; removed when the test is over, well or not.
 pub(crate) struct Program {
@@ -17,7 +17,10 @@ pub(crate) struct Program {
 impl Program {
     /// A cluster id that no person uses, a number for each test.
     pub(crate) fn new(id: u8) -> Self {
-        let program = Self { home: TempDir::new().unwrap(), id: id.to_string() };
+        let program = Self {
+            home: TempDir::new().unwrap(),
+            id: id.to_string(),
+        };
         program.run(&["clean"]);
         program
     }
@@ -28,7 +31,10 @@ impl Program {
             .args(["--cluster-id", &self.id])
             .args(arguments)
             .env("HOME", self.home.path())
-            .env("XDG_STATE_HOME", std::env::temp_dir().join("local-cluster-e2e"))
+            .env(
+                "XDG_STATE_HOME",
+                std::env::temp_dir().join("local-cluster-e2e"),
+            )
             .env_remove("KUBECONFIG")
             .env("K8S_DIND_PRELOAD", "agnhost")
             .stdin(Stdio::null());
@@ -60,16 +66,24 @@ impl Program {
     }
 
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
-        self.ok(&[&["kubectl"], arguments].concat()).trim().to_owned()
+        self.ok(&[&["kubectl"], arguments].concat())
+            .trim()
+            .to_owned()
     }
 
     /// What a command in a node writes.
     pub(crate) fn exec(&self, node: &str, arguments: &[&str]) -> String {
-        self.ok(&[&["exec", node], arguments].concat()).trim().to_owned()
+        self.ok(&[&["exec", node], arguments].concat())
+            .trim()
+            .to_owned()
     }
 
     /// The name of a node's container.
@@ -100,7 +114,14 @@ impl Drop for Program {
 /// Asks the engine on its socket, as `curl` does: the program has no command for what only a test does.
 pub(crate) fn engine(method: &str, path: &str) -> String {
     let output = Command::new("curl")
-        .args(["-s", "--unix-socket", "/var/run/docker.sock", "-X", method, &format!("http://localhost{path}")])
+        .args([
+            "-s",
+            "--unix-socket",
+            "/var/run/docker.sock",
+            "-X",
+            method,
+            &format!("http://localhost{path}"),
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{method} {path}: {output:?}");

@@ -84,8 +84,8 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
     assert_eq!(
         stages[stages.len() - 5..],
         [
-            "[network]",
             "[master]",
+            "[api server]",
             "[workers]",
             "[control plane]",
             "[join]"
@@ -141,16 +141,9 @@ fn a_cluster_keeps_its_settings() {
     assert_eq!(ended.code, Some(1));
     insta::assert_snapshot!(ended.stderr, @r"
     local-cluster up: cluster `local-cluster`
-     • base ...
-       • get the base of all images ...
-       ✗ get the base of all images failed after 17.0s
-     ✗ base failed after 17.0s
-    error: stage `base` failed
-      caused by: cannot get the base of the node image
-      caused by: no base for the node image can be had: image `debian:trixie-slim` from its registry: cannot use image `debian:trixie-slim` from its registry as the base of the node image: cannot inspect image debian:trixie-slim: Docker responded with status code 501: the test has no answer to GET /images/debian:trixie-slim/json; Debian's archive, by `mmdebstrap`: cannot use Debian's archive, by `mmdebstrap` as the base of the node image: cannot import image local-cluster/base:0c18ab89cfda: Docker responded with status code 501: the test has no answer to POST /images/create
+    error: cluster `local-cluster` was made with other settings: `cluster.podSubnet` is 10.244.0.0/16 and 10.100.0.0/16 is wanted; `source.kubernetesVersion` is 1.30.1 and 1.36.3 is wanted
 
-    hint: install the package `mmdebstrap`, or name an image or a root file system tarball with
-          `--image-base`
+    hint: give the settings that it has, or remove it with `local-cluster down` and make it anew
     ");
     assert_untouched(&fake);
 }

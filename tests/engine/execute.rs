@@ -56,9 +56,7 @@ impl Run {
             cgroup_v1: true,
             architecture: "x86_64".to_owned(),
             memory: 8 << 30,
-            processors: 2,
             data_root: "/var/lib/docker".to_owned(),
-            operating_system: String::new(),
             security_options: Vec::new(),
             backing_filesystem: None,
         };

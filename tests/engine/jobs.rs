@@ -192,17 +192,6 @@ async fn a_name_that_is_taken_is_told() {
     assert!(query.starts_with("name=kube-master&"), "{query}");
 }
 
-#[tokio::test]
-async fn the_last_output_of_a_container_is_read() {
-    let output = frames(&[(1, "one\n"), (2, "two\nthree")]);
-    let fake = Fake::new([("GET /containers/c/logs", Answer::Whole(200, output))]);
-    assert_eq!(
-        fake.engine().log_tail("c", 5).await.unwrap(),
-        ["one", "two", "three"]
-    );
-    assert!(fake.only("GET /containers/c/logs").query.contains("tail=5"));
-}
-
 /// An engine that answers the tries of rights in this order: refused with these words, or started.
 fn engine_with_rights(tries: &[Option<&str>]) -> Fake {
     // The name has the number of the process.

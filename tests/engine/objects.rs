@@ -34,7 +34,6 @@ async fn the_engine_says_what_it_is() {
         storage_driver,
         cgroup_v1,
         memory,
-        processors,
         backing_filesystem,
         ..
     } = fake.engine().facts().await.unwrap();
@@ -43,8 +42,8 @@ async fn the_engine_says_what_it_is() {
         ("20.10.24", "overlay2", true)
     );
     assert_eq!(
-        (memory, processors, backing_filesystem.as_deref()),
-        (8 << 30, 4, Some("extfs"))
+        (memory, backing_filesystem.as_deref()),
+        (8 << 30, Some("extfs"))
     );
 }
 
@@ -55,10 +54,7 @@ async fn an_engine_that_says_little_is_asked_no_more() {
         json(200, &json!({ "CgroupVersion": "2", "MemTotal": -1 })),
     )]);
     let facts = fake.engine().facts().await.unwrap();
-    assert_eq!(
-        (facts.memory, facts.processors, facts.cgroup_v1),
-        (0, 1, false)
-    );
+    assert_eq!((facts.memory, facts.cgroup_v1), (0, false));
     assert_eq!(facts.backing_filesystem, None);
 }
 
@@ -117,7 +113,6 @@ async fn containers_are_listed_by_name_with_what_they_do() {
         state: State::Running,
         image: "local-cluster/node:1".to_owned(),
         volumes: vec!["kube-master-data".to_owned()],
-        ports: BTreeMap::from([(6443, 6443)]),
     };
     assert_eq!(found[6], master);
     let query = fake.only("GET /containers/json").query;
@@ -332,14 +327,22 @@ async fn an_overlap_with_another_pool_is_told_in_the_engines_words() {
 }
 
 #[tokio::test]
-async fn a_port_is_found_also_where_the_container_does_not_run() {
+async fn a_published_port_is_found_also_where_the_container_does_not_run() {
     let inspected = |bindings: serde_json::Value| {
         json(200, &json!({ "HostConfig": { "PortBindings": bindings } }))
     };
     let fake = Fake::new([
         (
             "GET /containers/m/json",
-            inspected(json!({ "6443/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "16443" }] })),
+            inspected(json!({ "6443/tcp": [{ "HostIp": "10.0.0.7", "HostPort": "16443" }] })),
+        ),
+        (
+            "GET /containers/m/json",
+            inspected(json!({ "6443/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "6443" }] })),
+        ),
+        (
+            "GET /containers/m/json",
+            inspected(json!({ "6443/tcp": [{ "HostIp": "", "HostPort": "6443" }] })),
         ),
         (
             "GET /containers/m/json",
@@ -353,9 +356,12 @@ async fn a_port_is_found_also_where_the_container_does_not_run() {
         ("GET /containers/m/json", json(200, &json!({}))),
     ]);
     let engine = fake.engine();
-    assert_eq!(engine.published_port("m", 6443).await.unwrap(), Some(16443));
+    for address in ["10.0.0.7:16443", "127.0.0.1:6443", "127.0.0.1:6443"] {
+        let published = engine.published("m", 6443).await.unwrap();
+        assert_eq!(published.unwrap().to_string(), address);
+    }
     for _ in 0..4 {
-        assert_eq!(engine.published_port("m", 6443).await.unwrap(), None);
+        assert_eq!(engine.published("m", 6443).await.unwrap(), None);
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::{Certificate, Response, Url};
 use super::DownloadError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Checksums and version markers are a line each.
 const LONGEST_TEXT: usize = 4096;
 
