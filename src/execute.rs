@@ -42,6 +42,8 @@ pub struct Work<'a> {
     pub cancel: &'a CancellationToken,
     /// Where events go.
     pub reporter: &'a Reporter,
+    /// The output of kubeadm is wanted too: it has to be fetched from the nodes.
+    pub show_output: bool,
 }
 
 /// What a cluster's nodes are made with, beyond the plan: secrets, and what the image tells.
@@ -127,7 +129,7 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::InstallPrograms => images::install_programs(work).await,
         Step::FillPreload => images::fill_preload(work).await,
         Step::CreateNetwork => cluster::create_network(work, making()?).await,
-        Step::RemoveNode(node) => cluster::remove_node(work, node).await,
+        Step::RemoveNode(node) => cluster::remove_node(work, making()?, node).await,
         Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
         Step::StartNode(node) => {
             let started = work.engine.start(&node.container).await;

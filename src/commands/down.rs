@@ -1,4 +1,5 @@
-//! `down` and `clean`: everything is found by label, and what is gone already is fine.
+//! `down` and `clean`: everything is found by label, and what is gone already is fine. So a signal may end them at any moment:
+//! the next one goes on where they were.
 
 use super::session::{Identity, Session};
 use crate::cli::CleanArgs;
@@ -6,15 +7,14 @@ use crate::engine::{Engine, EngineError, label};
 use crate::error::{Error, exit_code};
 use crate::image::{CACHE_VOLUME, REPOSITORY};
 use crate::report::Event;
-use crate::{kubeconfig, signal};
+use crate::kubeconfig;
 use futures_util::future;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// `down`.
 pub(super) async fn down(session: &Session) -> Result<u8, Error> {
-    // Taking away is short: it is done in one go, and a signal is heeded after it.
-    let _cancel = signal::watch(session.reporter.clone());
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let _lock = session.lock(&identity)?;
@@ -24,7 +24,11 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
     let next = if nodes == 0 {
         vec!["the cluster was not there".to_owned()]
     } else {
-        vec!["local-cluster up     # make it anew".to_owned(), "local-cluster clean  # remove its network and kubeconfig too".to_owned()]
+        let flag = identity.flag();
+        vec![
+            format!("local-cluster{flag} up     # make it anew"),
+            format!("local-cluster{flag} clean  # remove its network and kubeconfig too"),
+        ]
     };
     finish(session, began, next);
     Ok(exit_code::OK)
@@ -32,17 +36,16 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
 
 /// `clean`.
 pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8, Error> {
-    let _cancel = signal::watch(session.reporter.clone());
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let _lock = session.lock(&identity)?;
     let began = Instant::now();
     begin(session, "clean", &identity);
     stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
-    stage(session, "network", async { engine.remove_network(&identity.names.network()).await }).await?;
+    stage(session, "network", remove_network(&engine, &identity)).await?;
     remove_kubeconfig(session, &identity).await?;
     if arguments.images || arguments.cache {
-        let _images = session.lock_images(&signal::watch(session.reporter.clone())).await?;
+        let _images = session.lock_images(&CancellationToken::new()).await?;
         stage(session, "jobs", remove_jobs(&engine)).await?;
         if arguments.images {
             stage(session, "images", remove_images(&engine)).await?;
@@ -98,8 +101,17 @@ async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, Eng
     Ok(containers.len())
 }
 
-/// Removes the containers of jobs that a killed run has left behind, and those that mark preload volumes as whole where no
-/// such volume is in use.
+async fn remove_network(engine: &Engine, identity: &Identity) -> Result<(), EngineError> {
+    let name = identity.names.context();
+    for network in engine.networks().await? {
+        if network.labels.get(label::CLUSTER) == Some(&name) {
+            engine.remove_network(&network.name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the containers of jobs that a killed run has left behind.
 async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
     let jobs = engine.containers(label::JOB).await?;
     settle(jobs.iter().map(|job| engine.remove_container(&job.name))).await

@@ -200,15 +200,18 @@ async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> 
     Ok(())
 }
 
-/// The preload volumes, and whether each is whole: the job that filled it has ended well.
+/// The preload volumes, and whether each is whole: the job that filled it has ended well, or a node was made with it. So
+/// nobody fills a volume anew under nodes that run, though `docker container prune` takes the job's container away.
 pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, Error> {
     let doing = "look for preloaded images";
     let volumes = engine.volumes(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
     let jobs = engine.containers(label::PRELOAD).await.map_err(|source| Error::other(doing, source))?;
+    let nodes = engine.containers(label::PRELOAD_USED).await.map_err(|source| Error::other(doing, source))?;
     Ok(volumes
         .into_iter()
         .map(|volume| {
-            let whole = jobs.iter().any(|job| job.name == volume.name && job.state == State::Exited(0));
+            let filled = jobs.iter().any(|job| job.name == volume.name && job.state == State::Exited(0));
+            let whole = filled || nodes.iter().any(|node| node.labels.get(label::PRELOAD_USED) == Some(&volume.name));
             (volume.name, whole)
         })
         .collect())

@@ -184,6 +184,15 @@ impl Session {
 }
 
 impl Identity {
+    /// The flag that names this cluster, with a blank before it; nothing for the default one.
+    pub(super) fn flag(&self) -> String {
+        match (&self.label, self.id) {
+            (Some(label), _) => format!(" --label {label}"),
+            (None, 0) => String::new(),
+            (None, id) => format!(" --cluster-id {id}"),
+        }
+    }
+
     /// The label by which everything of this cluster is found.
     pub(super) fn selector(&self) -> String {
         format!("{}={}", label::CLUSTER, self.names.context())

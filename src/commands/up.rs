@@ -29,6 +29,7 @@ pub(super) struct Surroundings {
     proxies: Vec<(String, String)>,
     go: Vec<(String, String)>,
     downloads: PathBuf,
+    show_output: bool,
 }
 
 impl Surroundings {
@@ -43,7 +44,9 @@ impl Surroundings {
             go.push(("GOPROXY".to_owned(), proxy));
         }
         let names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
-        Self { proxies: given(&names), go, downloads: session.downloads() }
+        // kubeadm's output, as the proposal has it.
+        let show_output = session.settings().is_ok_and(|settings| settings.verbose >= 2);
+        Self { proxies: given(&names), go, downloads: session.downloads(), show_output }
     }
 
     pub(super) fn work<'a>(
@@ -64,6 +67,7 @@ impl Surroundings {
             downloads: self.downloads.clone(),
             cancel,
             reporter,
+            show_output: self.show_output,
         }
     }
 }
@@ -75,7 +79,8 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let facts = engine.facts().await.map_err(|source| Error::other("use the Docker engine", source))?;
     let identity = session.identity(&engine).await?;
-    let _lock = session.lock(&identity)?;
+    // A dry run changes nothing, and is in nobody's way.
+    let _lock = if dry_run { None } else { Some(session.lock(&identity)?) };
     if !dry_run {
         reporter.send(Event::RunStarted { command: "up".to_owned(), cluster: identity.names.context() });
     }
@@ -105,7 +110,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let kubectl = fetch_kubectl(session, &identity, &engine, &wanted);
+    let kubectl = fetch_kubectl(session, &identity, &engine, version);
     if !stages.is_empty() {
         let making = making(&engine, &work, &spec, &stages).await?;
         execute::run(&stages, &work, Some(&making), &mut times).await?;
@@ -140,11 +145,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
 
 fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
     let directory = session.directory(&identity.names)?;
-    let flag = match (&identity.label, identity.id) {
-        (Some(label), _) => format!(" --label {label}"),
-        (None, 0) => String::new(),
-        (None, id) => format!(" --cluster-id {id}"),
-    };
+    let flag = identity.flag();
     let mut next = Vec::new();
     if session.settings()?.kubeconfig.merge {
         next.push(format!("kubectl get nodes                # the context `{}` is current", identity.names.context()));
@@ -376,11 +377,11 @@ fn fetch_kubectl(
     session: &Session,
     identity: &Identity,
     engine: &Engine,
-    wanted: &Wanted,
+    version: KubernetesVersion,
 ) -> impl Future<Output = Result<(), Error>> + use<> {
     let directory = session.directory(&identity.names);
     let (engine, container) = (engine.clone(), identity.names.container("kube-master"));
-    let version = format!("{}\n", wanted.images.node);
+    let version = format!("{version}\n");
     async move {
         let directory = directory?;
         let doing = || format!("write kubectl into {}", directory.display());

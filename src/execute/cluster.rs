@@ -21,8 +21,14 @@ pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Resu
         .map_err(|source| Error::other(format!("make the network of cluster {}", making.spec.names.context()), source))
 }
 
-pub(super) async fn remove_node(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
+pub(super) async fn remove_node(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> Result<(), Error> {
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
+    if node.role == Role::Worker {
+        // kubeadm refuses to join a node whose namesake still counts as Ready. Where no API server answers, none does.
+        let kubeconfig = "--kubeconfig=/etc/kubernetes/admin.conf";
+        let command = ["kubectl", kubeconfig, "--request-timeout=5s", "delete", "node", &node.name, "--ignore-not-found"];
+        let _ = work.engine.exec(&making.spec.master().container, &command).await;
+    }
     work.engine.remove_container(&node.container).await.map_err(refused)?;
     work.engine.remove_volume(&node.volume).await.map_err(refused)
 }
@@ -124,13 +130,31 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec, port: Option
 
 pub(super) async fn await_phases(work: &Work<'_>, node: &NodeSpec, names: &[&str]) -> Result<(), Error> {
     let began = Instant::now();
-    phases::wait(work.engine, &node.container, names, work.cancel, |phase| {
+    let waiting = phases::wait(work.engine, &node.container, names, work.cancel, |phase| {
         work.reporter.send(Event::StepFinished {
             stage: "kubeadm".to_owned(),
             step: format!("{}: {phase}", node.name),
             took: began.elapsed(),
             ok: true,
         });
-    })
-    .await
+    });
+    tokio::select! {
+        result = waiting => result,
+        () = follow_output(work, node) => Ok(()),
+    }
+}
+
+/// Shows what the phases print for as long as they are waited for; never ends by itself.
+async fn follow_output(work: &Work<'_>, node: &NodeSpec) {
+    if work.show_output {
+        let command = ["journalctl", "-f", "-n", "all", "-o", "cat", "-u", "local-cluster-phase@*", "-u", "local-cluster-api-phase@*"];
+        // What is shown is a help: its failure is told by nothing but its absence.
+        let _ = work
+            .engine
+            .exec_lines(&node.container, &command, |line| {
+                work.reporter.send(Event::Output { source: node.name.clone(), line: line.to_owned() });
+            })
+            .await;
+    }
+    std::future::pending::<()>().await;
 }

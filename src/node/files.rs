@@ -2,7 +2,7 @@
 //!
 //! They go into the node's data volume, mounted at `/data`; the entry point binds each path of `state-paths` from there.
 
-use crate::cluster::{API_SERVER_PORT, ClusterSpec, NodeSpec, Role};
+use crate::cluster::{ClusterSpec, NodeSpec, Role};
 use crate::image::context::File;
 use crate::kubernetes::{HostFacts, init_documents, join_documents};
 use crate::pki::PkiFile;
@@ -54,13 +54,10 @@ fn environment(spec: &ClusterSpec, node: &NodeSpec) -> String {
     let values = [
         ("ROLE", node.role.to_string()),
         ("NODE_ADDRESS", node.address.to_string()),
-        ("NODE_POD_SUBNET", node.pod_subnet.to_string()),
-        ("POD_SUBNET", spec.network.pod_subnet.to_string()),
         ("SERVICE_SUBNET", spec.network.service_subnet.to_string()),
         ("API_SERVICE", spec.network.api_service.to_string()),
         ("CONTROL_PLANE", spec.control_plane_endpoint.clone()),
         ("CONTROL_PLANE_ADDRESS", master),
-        ("CONTROL_PLANE_PORT", API_SERVER_PORT.to_string()),
         ("COREDNS_REPLICAS", replicas.to_owned()),
         ("MASQUERADE", crate::cni::masquerade(spec, node).join(" ")),
     ];

@@ -5,6 +5,7 @@ use crate::cluster::Role;
 use crate::engine::{Engine, EngineError};
 use crate::error::Error;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const MASTER: [&str; 10] = [
@@ -22,6 +23,9 @@ const MASTER: [&str; 10] = [
 /// The phases after which a master's API server answers.
 pub const API_SERVER: &[&str] = &["control-plane", "api-server"];
 const WORKER: [&str; 1] = ["join"];
+
+/// How long a node's phases may take: many times what they take on a slow machine.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 const SCRIPT: &str = "/usr/local/lib/local-cluster/phases";
 
@@ -83,7 +87,10 @@ pub async fn wait(
         }
     });
     let status = tokio::select! {
-        status = watching => status.map_err(|source| Error::other(format!("watch the phases of {container}"), source))?,
+        status = tokio::time::timeout(PATIENCE, watching) => match status {
+            Ok(status) => status,
+            Err(_) => return Err(late(engine, container, names).await),
+        }.map_err(|source| Error::other(format!("watch the phases of {container}"), source))?,
         () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
     };
     match failed {
@@ -94,6 +101,17 @@ pub async fn wait(
         )),
         Some((phase, unit)) => Err(explain(engine, container, &phase, &unit).await),
     }
+}
+
+/// Which phases were still not complete when patience ended, and what the node says meanwhile.
+async fn late(engine: &Engine, container: &str, names: &[&str]) -> Error {
+    let mut command = vec![SCRIPT, "now"];
+    command.extend(names);
+    let done = engine.exec(container, &command).await.map(|executed| executed.text()).unwrap_or_default();
+    let pending = names.iter().find(|name| !done.lines().any(|line| line == format!("done {name}")));
+    let phase = pending.copied().unwrap_or("the last");
+    let explained = explain(engine, container, phase, &format!("local-cluster-*phase@{phase}.service")).await;
+    Error::other(format!("complete phase {phase} on {container} within {} s", PATIENCE.as_secs()), explained)
 }
 
 /// A failed phase with the end of its unit's journal.

@@ -1,1 +1,6 @@
-//! Tests.
+//! The program against a real engine: real nodes, real kubeadm, a real API server. Behind the feature `e2e`; what takes long
+//! behind `e2e-all`. One after another (`--test-threads=1`): the machine's processors are what limits them.
+
+mod cluster;
+mod faults;
+mod program;

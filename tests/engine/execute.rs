@@ -97,6 +97,7 @@ impl Run {
             downloads: std::path::PathBuf::new(),
             cancel: &self.cancel,
             reporter: &self.reporter,
+            show_output: false,
         };
         let file = PkiFile {
             path: "/etc/kubernetes/pki/ca.key".to_owned(),

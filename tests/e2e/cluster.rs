@@ -1,0 +1,138 @@
+//! What a cluster of three nodes must carry, and that it comes back.
+
+use crate::program::{Program, engine};
+use serde_json::Value;
+
+const NODES: [&str; 3] = ["kube-master", "kube-node-1", "kube-node-2"];
+
+#[cfg(feature = "e2e-all")]
+const RESTARTS: usize = 20;
+#[cfg(not(feature = "e2e-all"))]
+const RESTARTS: usize = 2;
+
+#[test]
+fn three_nodes_do_what_a_cluster_does() {
+    let program = Program::new(240);
+    program.ok(&["up"]);
+    settings_and_status(&program);
+    networking(&program);
+    certificates_hold_for_ten_years(&program);
+    images_can_be_removed(&program);
+    broken_dns_is_told(&program);
+    restarts(&program);
+    program.ok(&["down"]);
+    let status: Value = serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap();
+    assert_eq!(status["exists"], false);
+}
+
+fn settings_and_status(program: &Program) {
+    let status: Value = serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap();
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 3);
+    assert!(status["nodes"].as_array().unwrap().iter().all(|node| node["ready"] == true), "{status}");
+    assert_eq!(program.ok(&["up", "--dry-run"]), "nothing to do\n");
+    program.ok(&["up"]);
+    let (code, text) = program.fails(&["up", "--num-nodes", "1", "--pod-subnet", "10.77.0.0/16"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("cluster.numNodes") && text.contains("cluster.podSubnet"), "{text}");
+    let ranges = program.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].spec.podCIDR}"]);
+    assert_eq!(ranges, "10.244.1.0/24 10.244.2.0/24 10.244.3.0/24");
+    assert_eq!(program.kubectl(&["get", "csr", "-o", "name"]), "", "kubelets need nobody's approval");
+    let port = program.ok(&["apiserver-port"]);
+    assert!(program.ok(&["kubeconfig"]).contains(&format!("https://127.0.0.1:{}", port.trim())));
+    let mode = std::fs::metadata(program.home().join(".kubeadm-local-cluster/cluster-240/admin.conf")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+}
+
+fn networking(program: &Program) {
+    program.kubectl(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml")]);
+    program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
+    let list = |path: &str| -> Vec<String> {
+        let path = format!("jsonpath={{.items[*].{path}}}");
+        let text = program.kubectl(&["get", "pods", "-l", "app=server", "-o", &path]);
+        text.split_whitespace().map(str::to_owned).collect()
+    };
+    let (pods, addresses) = (list("metadata.name"), list("status.podIP"));
+    assert_eq!(pods.len(), 3);
+    let fetch = |pod: &str, url: &str| program.kubectl(&["exec", pod, "--", "curl", "-sf", "-m", "10", url]);
+    for from in &pods {
+        for (to, address) in pods.iter().zip(&addresses) {
+            assert_eq!(&fetch(from, &format!("http://{address}:8080/hostname")), to, "from {from}");
+        }
+        assert!(pods.contains(&fetch(from, "http://server/hostname")), "the service's name");
+        for node in NODES {
+            assert!(pods.contains(&fetch(from, &format!("http://{node}:30080/hostname"))), "NodePort of {node}");
+            fetch(from, &format!("http://{node}:18080/hostname"));
+        }
+    }
+    for node in NODES {
+        program.exec(node, &["curl", "-sf", "-m", "10", "http://127.0.0.1:18080/hostname"]);
+        // Nothing serves this address: it is refused at once, and never leaves the node.
+        let refused = program.run(&["exec", node, "curl", "-s", "-m", "5", "http://10.96.200.200/"]);
+        assert_eq!(refused.status.code(), Some(7), "an unserved service address");
+    }
+    let log = program.kubectl(&["logs", &pods[0]]);
+    assert!(log.contains("GET /hostname"), "{log}");
+    program.kubectl(&["wait", "pod/nobody", "--for=condition=Ready", "--timeout=60s"]);
+    let map = program.kubectl(&["exec", "nobody", "--", "cat", "/proc/self/uid_map"]);
+    let host = map.split_whitespace().nth(1).unwrap();
+    assert_ne!(host, "0", "root of a pod with user namespaces is nobody on its node");
+    forwarded_port(program);
+}
+
+fn forwarded_port(program: &Program) {
+    let mut forward = program.spawn(&["kubectl", "port-forward", "service/server", "28080:80"]);
+    program.until("the forwarded port answers", |_| {
+        let output = std::process::Command::new("curl").args(["-sf", "-m", "2", "http://127.0.0.1:28080/hostname"]).output();
+        output.is_ok_and(|output| output.stdout.starts_with(b"server-"))
+    });
+    // The program waits for kubectl, and kubectl goes with it: both get the signal of a terminal's Ctrl-C.
+    let _ = std::process::Command::new("pkill").args(["-f", "port-forward service/server 28080:80"]).status();
+    forward.wait().unwrap();
+}
+
+fn certificates_hold_for_ten_years(program: &Program) {
+    let script = "for f in $(find /etc/kubernetes/pki /var/lib/kubelet/pki -name '*.crt' -o -name '*.pem'); do \
+                  openssl x509 -checkend 283824000 -noout -in $f >/dev/null || echo $f; done";
+    for node in NODES {
+        assert_eq!(program.exec(node, &["sh", "-c", script]), "", "certificates of {node} that end within nine years");
+    }
+}
+
+fn images_can_be_removed(program: &Program) {
+    let image = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+    program.exec("kube-node-1", &["ctr", "-n", "k8s.io", "images", "rm", "--sync", "registry.k8s.io/etcd:3.6.8-0"]);
+    let left = program.exec("kube-node-1", &["ctr", "-n", "k8s.io", "images", "ls", "-q"]);
+    assert!(left.contains(image) && !left.contains("etcd"), "{left}");
+    // The other nodes share the files, and have theirs.
+    assert!(program.exec("kube-node-2", &["ctr", "-n", "k8s.io", "images", "ls", "-q"]).contains("etcd"));
+}
+
+fn broken_dns_is_told(program: &Program) {
+    program.kubectl(&["-n", "kube-system", "scale", "deployment/coredns", "--replicas=0"]);
+    let (code, text) = program.fails(&["up"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("CoreDNS has 0 of 0 replicas available"), "{text}");
+    program.kubectl(&["-n", "kube-system", "scale", "deployment/coredns", "--replicas=2"]);
+    program.ok(&["up"]);
+}
+
+/// All containers at once; nobody helps them up.
+fn restarts(program: &Program) {
+    let boots = |program: &Program| program.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.bootID}"]);
+    assert!(!boots(program).is_empty());
+    for round in 1..=RESTARTS {
+        std::thread::scope(|scope| {
+            for node in NODES {
+                let container = program.container(node);
+                scope.spawn(move || engine("POST", &format!("/containers/{container}/restart?t=10")));
+            }
+        });
+        program.until("all nodes are Ready and the pods on them run", |program| {
+            let ready = program.run(&["kubectl", "wait", "nodes", "--all", "--for=condition=Ready", "--timeout=10s"]);
+            let rolled = program.run(&["kubectl", "rollout", "status", "daemonset/server", "--timeout=30s"]);
+            ready.status.success() && rolled.status.success()
+        });
+        assert_eq!(program.ok(&["up", "--dry-run"]), "nothing to do\n", "after restart {round}");
+        program.until("the cluster says so itself", |program| program.run(&["up"]).status.success());
+    }
+}

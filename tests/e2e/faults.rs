@@ -1,0 +1,66 @@
+//! Runs that are killed, and runs that meet each other.
+
+use crate::program::{Program, engine};
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "e2e-all")]
+const KILLS: u64 = 50;
+#[cfg(not(feature = "e2e-all"))]
+const KILLS: u64 = 4;
+
+/// How long an `up` lives before it is killed: spread over all of its life, kubeadm's phases among them.
+const LIFE: Duration = Duration::from_secs(12);
+
+#[test]
+fn an_up_that_was_killed_is_finished_by_the_next() {
+    let program = Program::new(241);
+    program.ok(&["up", "--num-nodes", "1"]);
+    let mut seed = 7_u64;
+    for round in 1..=KILLS {
+        program.ok(&["clean"]);
+        // A linear congruential generator: the moments differ from round to round, and not from run to run.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = LIFE.mul_f64((seed >> 11) as f64 / (1_u64 << 53) as f64);
+        let mut up = program.spawn(&["up", "--num-nodes", "1"]);
+        let began = Instant::now();
+        while began.elapsed() < moment && up.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        up.kill().unwrap();
+        up.wait().unwrap();
+        program.ok(&["up", "--num-nodes", "1"]);
+        let done = program.exec("kube-master", &["ls", "/data/local-cluster/done"]);
+        assert_eq!(done.lines().count(), 10, "round {round} after {moment:?}: {done}");
+        // Each phase is one unit: it ran once at a time, and no more often than it had to.
+        let failed = program.exec("kube-master", &["systemctl", "list-units", "--failed", "--plain", "--no-legend"]);
+        assert_eq!(failed, "", "round {round} after {moment:?}");
+    }
+}
+
+#[test]
+fn of_two_at_once_one_works_and_the_other_says_so() {
+    let program = Program::new(242);
+    let mut first = program.spawn(&["up", "--num-nodes", "0"]);
+    program.until("the first has begun", |_| engine("GET", "/containers/json?all=1").contains("kube-master-cluster-242"));
+    let (code, text) = program.fails(&["up", "--num-nodes", "0"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("another run") || text.contains("is being changed") || text.contains("process"), "{text}");
+    assert!(first.wait().unwrap().success());
+    program.ok(&["clean"]);
+    let left = engine("GET", "/containers/json?all=1");
+    assert!(!left.contains("cluster-242"), "{left}");
+}
+
+#[test]
+fn an_interrupted_up_says_how_to_go_on() {
+    let program = Program::new(243);
+    let up = program.spawn(&["up", "--num-nodes", "0"]);
+    program.until("a node is there", |_| engine("GET", "/containers/json").contains("kube-master-cluster-243"));
+    let pid = up.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = up.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("local-cluster up"), "{text}");
+    program.ok(&["up", "--num-nodes", "0"]);
+}

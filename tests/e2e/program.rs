@@ -1,0 +1,108 @@
+//! The program as a user runs it, with a home of its own.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Long beyond what anything takes on a slow machine: nothing is timed here.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One cluster of one test; removed when the test is over, well or not.
+pub(crate) struct Program {
+    home: TempDir,
+    id: String,
+}
+
+impl Program {
+    /// A cluster id that no person uses, a number for each test.
+    pub(crate) fn new(id: u8) -> Self {
+        let program = Self { home: TempDir::new().unwrap(), id: id.to_string() };
+        program.run(&["clean"]);
+        program
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local-cluster"));
+        command
+            .args(["--cluster-id", &self.id])
+            .args(arguments)
+            .env("HOME", self.home.path())
+            .env("XDG_STATE_HOME", std::env::temp_dir().join("local-cluster-e2e"))
+            .env_remove("KUBECONFIG")
+            .env("K8S_DIND_PRELOAD", "agnhost")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; gives what it wrote to standard output.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?} failed:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail; gives its exit code and what it wrote to standard error.
+    pub(crate) fn fails(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{arguments:?} succeeded:\n{text}");
+        (output.status.code(), text)
+    }
+
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        self.ok(&[&["kubectl"], arguments].concat()).trim().to_owned()
+    }
+
+    /// What a command in a node writes.
+    pub(crate) fn exec(&self, node: &str, arguments: &[&str]) -> String {
+        self.ok(&[&["exec", node], arguments].concat()).trim().to_owned()
+    }
+
+    /// The name of a node's container.
+    pub(crate) fn container(&self, node: &str) -> String {
+        format!("{node}-cluster-{}", self.id)
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.home.path().to_owned()
+    }
+
+    /// Asks until the answer is right.
+    pub(crate) fn until(&self, what: &str, mut right: impl FnMut(&Self) -> bool) {
+        let began = Instant::now();
+        while !right(self) {
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.run(&["clean"]);
+    }
+}
+
+/// Asks the engine on its socket, as `curl` does: the program has no command for what only a test does.
+pub(crate) fn engine(method: &str, path: &str) -> String {
+    let output = Command::new("curl")
+        .args(["-s", "--unix-socket", "/var/run/docker.sock", "-X", method, &format!("http://localhost{path}")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{method} {path}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
