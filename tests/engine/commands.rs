@@ -242,6 +242,13 @@ fn down_and_clean_of_nothing_are_fine() {
         ("GET /containers/json", json(200, &json!([]))),
         ("GET /volumes", json(200, &json!({ "Volumes": null }))),
         (
+            "GET /networks",
+            json(
+                200,
+                &network(&json!({ "local-cluster.cluster": "local-cluster" })),
+            ),
+        ),
+        (
             "DELETE /networks/k8s-kubeadm-local-cluster",
             refusal(404, "network not found"),
         ),
