@@ -133,8 +133,17 @@ start_docker() {
         as_root systemctl start docker || fail "docker does not start" "\`journalctl -u docker\` says why"
         await "docker to answer" "" "" ping_docker "$docker_socket" as_root
     else
+        forget_dead /var/run/docker.pid dockerd
+        forget_dead /var/run/docker/containerd/containerd.pid containerd
         start_dockerd "$docker_socket" /var/log/dockerd.log
     fi
+}
+
+# forget_dead FILE NAME: dockerd trusts a pid file whose number some other process has got since.
+forget_dead() {
+    local pid
+    pid=$(cat "$1" 2>/dev/null) || return 0
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || as_root rm -f "$1"
 }
 
 # start_dockerd SOCKET LOG [ARGUMENT...]: the daemon as a process of its own that outlives this script.
