@@ -4,6 +4,7 @@ pub mod config;
 mod down;
 mod image;
 mod inspect;
+mod preflight;
 mod session;
 mod up;
 

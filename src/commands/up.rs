@@ -1,21 +1,19 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
 use super::image::{self, Wanted};
+use super::preflight;
 use super::session::{Identity, Session};
-use crate::cluster::overlap::{Taken, overlaps};
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
-use crate::doctor::{self, Load};
 use crate::engine::{Engine, Facts, Rights, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Making, Times, Work};
 use crate::node::{files, phases, pod_ranges};
 use crate::pki::{self, PkiRequest, Validity};
-use crate::plan::{self, Observed, ObservedNode, Stage, Step};
+use crate::plan::{self, Observed, ObservedNode, Stage};
 use crate::ready::{self, Patience};
 use crate::report::{Event, Reporter, print_data};
 use crate::{kubeconfig, signal};
 use futures_util::future;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -128,7 +126,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let version = image::version(session).await?;
     let spec = spec(session, &identity, version)?;
     let mut observed = observe(&engine, &identity, &spec).await?;
-    check_settings(&engine, &identity, &spec).await?;
+    preflight::check_settings(&engine, &identity, &spec).await?;
     let stages = plan::plan(&spec, &observed);
     let (wanted, images_lock) = if plan::creates(&stages, None) {
         // Held while others may make the same images; a dry run makes none.
@@ -144,7 +142,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     } else {
         (image::unneeded(session, version)?, None)
     };
-    check_host(&engine, &facts, &spec, &stages, &wanted.stages, reporter).await?;
+    preflight::check_host(&engine, &facts, &spec, &stages, &wanted.stages, reporter).await?;
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
@@ -314,133 +312,6 @@ async fn observe(
         volumes: volumes.into_iter().map(|volume| volume.name).collect(),
         ..Observed::default()
     })
-}
-
-/// A cluster keeps its settings while it has nodes: others are refused, each by name.
-async fn check_settings(
-    engine: &Engine,
-    identity: &Identity,
-    spec: &ClusterSpec,
-) -> Result<(), Error> {
-    let doing = || format!("look at the settings of cluster `{}`", spec.names.context());
-    let networks = engine
-        .networks()
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
-    if let Some(network) = networks
-        .iter()
-        .find(|network| network.name == spec.network.name)
-    {
-        if !network.labels.contains_key(label::CLUSTER) {
-            return Err(Error::with_hint(
-                format!("there is a network `{}` that is not ours", network.name),
-                "remove it, or choose another cluster with `--cluster-id` or `--label`",
-            ));
-        }
-        if !network.subnets.contains(&spec.network.subnet) {
-            return Err(Error::with_hint(
-                format!(
-                    "network `{}` does not have the range {}",
-                    network.name, spec.network.subnet
-                ),
-                "give the `--dind-subnet` that it was made with, or remove it with `local-cluster clean`",
-            ));
-        }
-    }
-    let nodes = identity.containers(engine).await?;
-    let Some(kept) = nodes
-        .iter()
-        .find_map(|node| node.labels.get(label::SETTINGS))
-    else {
-        return Ok(());
-    };
-    let running: BTreeMap<String, String> =
-        serde_json::from_str(kept).map_err(|source| Error::other(doing(), source))?;
-    let differences = ClusterSpec::differences(&spec.fingerprint(), &running);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(Error::with_hint(
-        format!(
-            "cluster `{}` was made with other settings: {}",
-            spec.names.context(),
-            plan::describe(&differences)
-        ),
-        "give the settings that it has, or remove it with `local-cluster down` and make it anew",
-    ))
-}
-
-/// What the engine and its host lack is told before anything is made.
-async fn check_host(
-    engine: &Engine,
-    facts: &Facts,
-    spec: &ClusterSpec,
-    stages: &[Stage],
-    image_stages: &[Stage],
-    reporter: &Reporter,
-) -> Result<(), Error> {
-    let steps = || stages.iter().flat_map(|stage| &stage.steps);
-    let created = |role: Role| {
-        steps()
-            .filter(|step| matches!(step, Step::CreateNode(node) if node.role == role))
-            .count() as u64
-    };
-    if stages.is_empty() && image_stages.is_empty() {
-        return Ok(());
-    }
-    let local = std::env::var_os("DOCKER_HOST")
-        .is_none_or(|host| host.to_string_lossy().starts_with("unix:"));
-    let host = local.then(|| doctor::host::read(&facts.data_root));
-    let load = Load {
-        masters: created(Role::Master),
-        workers: created(Role::Worker),
-        images: !image_stages.is_empty(),
-    };
-    let mut fatal = Vec::new();
-    for finding in doctor::examine(facts, host.as_ref(), load) {
-        if finding.fatal {
-            fatal.push(finding);
-        } else {
-            reporter.warn(finding.text, Some(&finding.remedy));
-        }
-    }
-    if !fatal.is_empty() {
-        let text: Vec<&str> = fatal.iter().map(|finding| finding.text.as_str()).collect();
-        let remedies: Vec<&str> = fatal
-            .iter()
-            .map(|finding| finding.remedy.as_str())
-            .collect();
-        return Err(Error::with_hint(text.join("; "), remedies.join("; ")));
-    }
-    if steps().any(|step| *step == Step::CreateNetwork) {
-        let networks = engine
-            .networks()
-            .await
-            .map_err(|source| Error::other("look at the networks", source))?;
-        let mut taken: Vec<Taken> = networks
-            .iter()
-            .flat_map(|network| {
-                network.subnets.iter().map(|subnet| Taken {
-                    what: format!("Docker network `{}`", network.name),
-                    subnet: *subnet,
-                })
-            })
-            .collect();
-        if local {
-            taken.extend(doctor::host::routes());
-        }
-        let overlaps: Vec<String> = overlaps(spec, &taken)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        if !overlaps.is_empty() {
-            return Err(Error::with_hint(
-                overlaps.join("\n"),
-                "choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The certificates of what is made: all new with a new master, else of the authority that the master keeps.
