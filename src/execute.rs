@@ -117,7 +117,8 @@ fn stage_title(stage: &Stage) -> String {
     }
 }
 
-fn interrupted(times: &Times) -> Error {
+/// The end of a run that was asked to stop, after the last stage that was finished.
+pub fn interrupted(times: &Times) -> Error {
     Error::Interrupted {
         after: times
             .last()

@@ -3,7 +3,7 @@
 use super::print;
 use super::session::{Identity, Session};
 use crate::cli::Output;
-use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION, NodeSpec};
+use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
 use crate::engine::{Engine, Found, State, Terminal, label};
 use crate::error::{Error, exit_code};
 use crate::ready;
@@ -15,11 +15,7 @@ use std::time::Duration;
 
 /// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
 /// master publishes.
-pub(super) async fn host_kubeconfig(engine: &Engine, master: &NodeSpec) -> Result<String, Error> {
-    kubeconfig_of(engine, &master.container).await
-}
-
-async fn kubeconfig_of(engine: &Engine, container: &str) -> Result<String, Error> {
+pub(super) async fn kubeconfig_of(engine: &Engine, container: &str) -> Result<String, Error> {
     let doing = || format!("read the kubeconfig of {container}");
     let refused = |source| Error::other(doing(), source);
     let content = engine
@@ -45,13 +41,25 @@ async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
     let containers = identity.containers(engine).await?;
     containers
         .into_iter()
-        .find(|container| {
-            container
-                .labels
-                .get(label::ROLE)
-                .is_some_and(|role| role == "master")
-        })
+        .find(is_master)
         .ok_or_else(|| absent(identity))
+}
+
+fn is_master(container: &Found) -> bool {
+    container
+        .labels
+        .get(label::ROLE)
+        .is_some_and(|role| role == "master")
+}
+
+fn must_run(container: &Found) -> Result<(), Error> {
+    if container.state == State::Running {
+        return Ok(());
+    }
+    Err(Error::with_hint(
+        format!("{} does not run", container.name),
+        "start the cluster with `local-cluster up`",
+    ))
 }
 
 fn absent(identity: &Identity) -> Error {
@@ -87,12 +95,7 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    if master.state != State::Running {
-        return Err(Error::with_hint(
-            format!("{} does not run", master.name),
-            "start the cluster with `local-cluster up`",
-        ));
-    }
+    must_run(&master)?;
     let directory = session.directory(&identity.names)?;
     let (program, config) = (directory.join("kubectl"), directory.join("admin.conf"));
     for path in [&program, &config] {
@@ -142,12 +145,7 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
             format!("its nodes are {}", names.join(", ")),
         ));
     };
-    if found.state != State::Running {
-        return Err(Error::with_hint(
-            format!("{} does not run", found.name),
-            "start the cluster with `local-cluster up`",
-        ));
-    }
+    must_run(found)?;
     let shell = ["bash".to_owned()];
     let command = if command.is_empty() { &shell } else { command };
     let stdin = std::io::stdin().is_terminal();
@@ -168,12 +166,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let containers = identity.containers(&engine).await?;
-    let master = containers.iter().find(|container| {
-        container
-            .labels
-            .get(label::ROLE)
-            .is_some_and(|role| role == "master")
-    });
+    let master = containers.iter().find(|container| is_master(container));
     let mut published = None;
     let mut ready = Err("the master does not run".to_owned());
     if let Some(master) = master.filter(|master| master.state == State::Running) {

@@ -185,12 +185,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
         ok: result.is_ok(),
     });
     result.map_err(|source| match source {
-        Error::Interrupted { .. } => Error::Interrupted {
-            after: times
-                .last()
-                .map(|(stage, _)| stage.clone())
-                .unwrap_or_default(),
-        },
+        Error::Interrupted { .. } => execute::interrupted(&times),
         source => Error::Stage {
             stage: stage.clone(),
             source: Box::new(source),
@@ -395,7 +390,7 @@ async fn write_kubeconfig(
     identity: &Identity,
     spec: &ClusterSpec,
 ) -> Result<String, Error> {
-    let config = super::inspect::host_kubeconfig(engine, spec.master()).await?;
+    let config = super::inspect::kubeconfig_of(engine, &spec.master().container).await?;
     let path = session.directory(&identity.names)?.join("admin.conf");
     let user = session
         .settings()?

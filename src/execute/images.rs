@@ -1,7 +1,7 @@
 //! The images' steps.
 
 use super::Work;
-use crate::engine::{Build, Job, Mount, Rights, label};
+use crate::engine::{Build, EngineError, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context;
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
@@ -88,9 +88,7 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
             programs.component.version
         )
     };
-    let labels = BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]);
-    work.engine
-        .create_volume(CACHE_VOLUME, &labels)
+    create_cache(work)
         .await
         .map_err(|source| Error::other(doing(), source))?;
     let pairs = programs.component.environment.iter().cloned();
@@ -183,13 +181,7 @@ pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
         .probe_rights(&work.images.node_base)
         .await
         .map_err(refused)?;
-    work.engine
-        .create_volume(
-            CACHE_VOLUME,
-            &BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]),
-        )
-        .await
-        .map_err(refused)?;
+    create_cache(work).await.map_err(refused)?;
     let mut command = vec![format!("{LIBRARY}/install")];
     command.extend(work.images.node_programs.iter().map(Programs::path));
     let job = Job {
@@ -355,6 +347,11 @@ pub(super) async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
                 "remove it with `local-cluster clean --images`, and it is made anew",
             )
         })
+}
+
+async fn create_cache(work: &Work<'_>) -> Result<(), EngineError> {
+    let labels = BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]);
+    work.engine.create_volume(CACHE_VOLUME, &labels).await
 }
 
 fn cache_mount(read_only: bool) -> Mount {
