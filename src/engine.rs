@@ -57,6 +57,17 @@ pub struct Facts {
     pub backing_filesystem: Option<String>,
 }
 
+impl Facts {
+    /// The architecture as Go and Kubernetes' downloads name it.
+    pub fn go_architecture(&self) -> &str {
+        match self.architecture.as_str() {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        }
+    }
+}
+
 impl Engine {
     /// Connects to the engine that `DOCKER_HOST` names, else to the local one, and checks that it answers and is not
     /// too old.

@@ -173,14 +173,9 @@ async fn answers(
     version: KubernetesVersion,
     facts: &Facts,
 ) -> Result<(), String> {
-    let architecture = if facts.architecture == "aarch64" {
-        "arm64"
-    } else {
-        "amd64"
-    };
     let url = &settings.source.release_url;
-    let release =
-        Release::new(url, &version.tag(), architecture).map_err(|error| error.to_string())?;
+    let release = Release::new(url, &version.tag(), facts.go_architecture())
+        .map_err(|error| error.to_string())?;
     let client = download::client().map_err(|error| error.to_string())?;
     let answered = release::answers(&client, &release).await;
     answered.map_err(|error| {

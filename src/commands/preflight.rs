@@ -1,26 +1,21 @@
 //! What `up` asks before it makes anything: do the settings fit the cluster that is there, and can the host carry it?
 
-use super::session::Identity;
 use crate::cluster::overlap::{Taken, overlaps};
 use crate::cluster::{ClusterSpec, Role};
 use crate::doctor::{self, Load};
-use crate::engine::{Engine, Facts, label};
+use crate::engine::{Facts, Found, Network, label};
 use crate::error::Error;
 use crate::plan::{self, Stage, Step};
 use crate::report::Reporter;
 use std::collections::BTreeMap;
 
 /// A cluster keeps its settings while it has nodes: others are refused, each by name.
-pub(super) async fn check_settings(
-    engine: &Engine,
-    identity: &Identity,
+pub(super) fn check_settings(
     spec: &ClusterSpec,
+    networks: &[Network],
+    nodes: &[Found],
 ) -> Result<(), Error> {
     let doing = || format!("look at the settings of cluster `{}`", spec.names.context());
-    let networks = engine
-        .networks()
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
     if let Some(network) = networks
         .iter()
         .find(|network| network.name == spec.network.name)
@@ -41,7 +36,6 @@ pub(super) async fn check_settings(
             ));
         }
     }
-    let nodes = identity.containers(engine).await?;
     let Some(kept) = nodes
         .iter()
         .find_map(|node| node.labels.get(label::SETTINGS))
@@ -65,10 +59,10 @@ pub(super) async fn check_settings(
 }
 
 /// What the engine and its host lack is told before anything is made.
-pub(super) async fn check_host(
-    engine: &Engine,
+pub(super) fn check_host(
     facts: &Facts,
     spec: &ClusterSpec,
+    networks: &[Network],
     stages: &[Stage],
     image_stages: &[Stage],
     reporter: &Reporter,
@@ -107,10 +101,6 @@ pub(super) async fn check_host(
         return Err(Error::with_hint(text.join("; "), remedies.join("; ")));
     }
     if steps().any(|step| *step == Step::CreateNetwork) {
-        let networks = engine
-            .networks()
-            .await
-            .map_err(|source| Error::other("look at the networks", source))?;
         let mut taken: Vec<Taken> = networks
             .iter()
             .flat_map(|network| {

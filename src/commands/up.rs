@@ -4,7 +4,7 @@ use super::image::{self, Wanted};
 use super::preflight;
 use super::session::{Identity, Session};
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
-use crate::engine::{Engine, Facts, Rights, State, label};
+use crate::engine::{Engine, Facts, Found, Network, Rights, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Making, Times, Work};
 use crate::node::{files, phases, pod_ranges};
@@ -125,8 +125,13 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
 
     let version = image::version(session).await?;
     let spec = spec(session, &identity, version)?;
-    let mut observed = observe(&engine, &identity, &spec).await?;
-    preflight::check_settings(&engine, &identity, &spec).await?;
+    let networks = engine
+        .networks()
+        .await
+        .map_err(|source| Error::other("look at the networks", source))?;
+    let containers = identity.containers(&engine).await?;
+    preflight::check_settings(&spec, &networks, &containers)?;
+    let mut observed = observe(&engine, &identity, &spec, &networks, containers).await?;
     let stages = plan::plan(&spec, &observed);
     let (wanted, images_lock) = if plan::creates(&stages, None) {
         // Held while others may make the same images; a dry run makes none.
@@ -142,7 +147,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     } else {
         (image::unneeded(session, version)?, None)
     };
-    preflight::check_host(&engine, &facts, &spec, &stages, &wanted.stages, reporter).await?;
+    preflight::check_host(&facts, &spec, &networks, &stages, &wanted.stages, reporter)?;
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
@@ -262,6 +267,8 @@ async fn observe(
     engine: &Engine,
     identity: &Identity,
     spec: &ClusterSpec,
+    networks: &[Network],
+    containers: Vec<Found>,
 ) -> Result<Observed, Error> {
     let refused = |source| {
         Error::other(
@@ -269,13 +276,8 @@ async fn observe(
             source,
         )
     };
-    let networks = engine.networks().await.map_err(refused)?;
     let volumes = engine
         .volumes(&identity.selector())
-        .await
-        .map_err(refused)?;
-    let containers = engine
-        .containers(&identity.selector())
         .await
         .map_err(refused)?;
     let nodes = containers.into_iter().map(|container| async move {

@@ -144,7 +144,7 @@ pub(super) async fn download(work: &Work<'_>) -> Result<Vec<(&'static str, PathB
     let release = Release::new(
         url,
         &work.inputs.version.tag(),
-        go_architecture(&work.facts.architecture),
+        work.facts.go_architecture(),
     )
     .map_err(|source| Error::other(doing(), source))?;
     let reporter = work.reporter.clone();
@@ -373,15 +373,6 @@ fn output(work: &Work<'_>, source: &str, line: &str) {
         source: source.to_owned(),
         line: line.to_owned(),
     });
-}
-
-/// Architecture names as Go and Kubernetes' downloads have them.
-fn go_architecture(machine: &str) -> &str {
-    match machine {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 /// A bar that is moved only when its value changes.
