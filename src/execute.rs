@@ -2,6 +2,7 @@
 
 mod cluster;
 mod images;
+pub mod snapshot;
 
 use crate::cluster::ClusterSpec;
 use crate::engine::{Engine, Facts, Rights};

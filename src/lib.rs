@@ -8,6 +8,7 @@
 //! - [`cluster`] is what is wanted: names, addresses, nodes and version, complete and consistent.
 //! - [`plan`] compares that with what is there, and says which steps are missing, in which stages.
 //! - [`execute`] does the steps and reports them.
+//! - [`snapshot`] is what is kept of a cluster, to be brought back.
 //! - [`ready`] waits until the cluster works.
 //! - [`doctor`] tells what the engine and its host lack.
 //! - [`engine`] is the only room that talks to Docker.
@@ -42,4 +43,5 @@ pub mod ready;
 pub mod report;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod source;

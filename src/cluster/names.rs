@@ -43,6 +43,11 @@ impl Names {
         format!("{container}-data")
     }
 
+    /// The volume of the snapshot with this name. No label has a dot in it, so no two clusters have the same.
+    pub fn snapshot(&self, name: &str) -> String {
+        format!("{}.snapshot.{name}", self.context())
+    }
+
     /// The Docker network of the cluster.
     pub fn network(&self) -> String {
         format!("k8s-kubeadm-local-cluster{}", self.suffix)

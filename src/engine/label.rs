@@ -22,3 +22,7 @@ pub const JOB: &str = "local-cluster.job";
 pub const CACHE: &str = "local-cluster.cache";
 /// On node images: the rights that the engine gives, found out when the image was made.
 pub const RIGHTS: &str = "local-cluster.rights";
+/// On snapshots' volumes: the name of the snapshot.
+pub const SNAPSHOT: &str = "local-cluster.snapshot";
+/// On snapshots' volumes: what it was made of, as JSON.
+pub const SNAPSHOT_OF: &str = "local-cluster.snapshot-of";
