@@ -100,7 +100,7 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
     let job = Job {
         name: format!("local-cluster-build-{name}"),
         image: work.images.builder.clone(),
-        command: programs.component.command(),
+        command: programs.component.command(&programs.folder),
         environment: pairs.chain(more).collect(),
         mounts: vec![cache_mount(false)],
         labels: crate::image::job_labels("build"),

@@ -78,9 +78,11 @@ pub struct Component {
 }
 
 impl Component {
-    /// The name of the folder in which the programs appear: a digest over all that goes into them.
-    pub fn folder(&self) -> String {
+    /// The name of the folder in which the programs appear: a digest over all that goes into them, `builder` being what
+    /// they are built by.
+    pub fn folder(&self, builder: &str) -> String {
         let key = digest(&[
+            builder.as_bytes(),
             &self.archive(),
             self.packages.join(" ").as_bytes(),
             self.linker_flags.as_bytes(),
@@ -100,10 +102,10 @@ impl Component {
     }
 
     /// The command that builds it in the builder.
-    pub fn command(&self) -> Vec<String> {
+    pub fn command(&self, folder: &str) -> Vec<String> {
         let mut command = vec![
             "/usr/local/bin/build-programs".to_owned(),
-            self.folder(),
+            folder.to_owned(),
             self.linker_flags.clone(),
         ];
         command.extend(self.packages.iter().map(|package| (*package).to_owned()));
