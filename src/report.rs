@@ -31,8 +31,9 @@ pub enum Event {
     RunStarted {
         /// The subcommand, as in `up`.
         command: String,
-        /// The name of the cluster.
-        cluster: String,
+        /// The name of the cluster; none where the command is about none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
     },
     /// A stage begins.
     StageStarted {

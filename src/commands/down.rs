@@ -74,7 +74,7 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
 fn begin(session: &Session, command: &str, identity: &Identity) {
     session.reporter.send(Event::RunStarted {
         command: command.to_owned(),
-        cluster: identity.names.context(),
+        cluster: Some(identity.names.context()),
     });
 }
 

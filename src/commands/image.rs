@@ -1,6 +1,7 @@
 //! The images that a cluster is made of: where Kubernetes comes from is decided here, then they are made if they are not
 //! there. `image build` does only this, `up` begins with it.
 
+use super::preflight;
 use super::session::Session;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
 use crate::engine::{Engine, Facts, State, label};
@@ -34,12 +35,16 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
         .map_err(|source| Error::other("use the Docker engine", source))?;
     session.reporter.send(Event::RunStarted {
         command: "image build".to_owned(),
-        cluster: String::new(),
+        cluster: None,
     });
     let began = std::time::Instant::now();
     let lock = session.lock_images(&cancel).await?;
     let version = version(session).await?;
     let wanted = wanted(session, &engine, &facts, version, &mut Observed::default()).await?;
+    if !wanted.stages.is_empty() {
+        let load = preflight::load(&[], &wanted.stages);
+        preflight::check_host(&facts, load, &session.reporter)?;
+    }
     let mut times = Vec::new();
     let surroundings = super::up::Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);

@@ -119,7 +119,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     if !dry_run {
         reporter.send(Event::RunStarted {
             command: "up".to_owned(),
-            cluster: identity.names.context(),
+            cluster: Some(identity.names.context()),
         });
     }
 
@@ -147,7 +147,11 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     } else {
         (image::unneeded(session, version)?, None)
     };
-    preflight::check_host(&facts, &spec, &networks, &stages, &wanted.stages, reporter)?;
+    if !stages.is_empty() || !wanted.stages.is_empty() {
+        let load = preflight::load(&stages, &wanted.stages);
+        preflight::check_host(&facts, load, reporter)?;
+        preflight::check_ranges(&spec, &networks, &stages)?;
+    }
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();

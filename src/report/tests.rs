@@ -59,7 +59,7 @@ pub(super) fn script() -> Vec<(Duration, Event)> {
             0.0,
             Event::RunStarted {
                 command: "up".into(),
-                cluster: "default".into(),
+                cluster: Some("default".into()),
             },
         ),
         (

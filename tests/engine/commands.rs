@@ -118,6 +118,36 @@ fn ranges_that_others_have_are_refused_before_anything_is_made() {
 }
 
 #[test]
+fn images_are_not_built_where_no_node_could_run() {
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2", "DockerRootDir": "/data",
+                         "DriverStatus": [["Backing Filesystem", "overlayfs"]] }),
+            ),
+        ),
+        ("GET /containers/json", json(200, &json!([]))),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
+        ("GET /images/json", json(200, &json!([]))),
+    ]);
+    let ended = run(&fake, &["image", "build", "--source", "modules"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    let (first, rest) = ended.stderr.split_once('\n').unwrap();
+    assert_eq!(first, "local-cluster image build");
+    assert!(
+        rest.starts_with("error: the engine keeps its data on an overlay file system (/data)"),
+        "{rest}"
+    );
+    assert_untouched(&fake);
+}
+
+#[test]
 fn a_cluster_keeps_its_settings() {
     let settings =
         json!({ "cluster.podSubnet": "10.244.0.0/16", "source.kubernetesVersion": "1.30.1" })
