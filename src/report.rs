@@ -124,6 +124,9 @@ pub enum Event {
         ok: bool,
         /// What to do next, a line each.
         next: Vec<String>,
+        /// Where the log of this run is: told where something went wrong.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
 }
 

@@ -83,7 +83,11 @@ fn finish(session: &Session, began: Instant, next: Vec<String>) {
         stages: Vec::new(),
         total: began.elapsed(),
     });
-    session.reporter.send(Event::RunFinished { ok: true, next });
+    session.reporter.send(Event::RunFinished {
+        ok: true,
+        next,
+        log: None,
+    });
 }
 
 /// Runs a part as a stage of its own, with its time.

@@ -57,6 +57,7 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     session.reporter.send(Event::RunFinished {
         ok: true,
         next: vec![format!("the node image is {}", wanted.images.node)],
+        log: None,
     });
     Ok(exit_code::OK)
 }

@@ -21,6 +21,8 @@ pub(super) struct Session {
     settings: Option<Settings>,
     pub(super) output: Output,
     pub(super) reporter: Reporter,
+    /// The log of this run; none where nothing is changed, or where it could not be made.
+    pub(super) log: Option<PathBuf>,
     /// Where logs and locks are.
     state: PathBuf,
 }
@@ -67,8 +69,8 @@ impl Session {
                 let id = ClusterId::new(settings.cluster.id.unwrap_or(0));
                 let name = Names::new(id, settings.cluster.label.as_deref()).context();
                 report::open_log(&state, &name, command).ok()
-            })
-            .map(|(file, _)| file);
+            });
+        let (log, path) = log.unzip();
         report::init_tracing(log.as_ref().and_then(|log| log.try_clone().ok()), verbosity);
         let terminal = report::interactive(std::io::stderr().is_terminal(), &environment);
         let reporter = Reporter::new(cli.global.output.into(), verbosity, terminal, log);
@@ -78,6 +80,7 @@ impl Session {
             settings,
             output: cli.global.output,
             reporter,
+            log: path,
             state,
         })
     }

@@ -211,6 +211,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     reporter.send(Event::RunFinished {
         ok: true,
         next: next_steps(session, &identity)?,
+        log: None,
     });
     Ok(exit_code::OK)
 }

@@ -87,7 +87,12 @@ pub(super) fn lines(event: &Event, verbosity: u8, colour: Colour) -> Vec<String>
         Event::Warning { text, hint } => warning(text, hint.as_deref(), colour),
         Event::Failed { text } => text.lines().map(|line| failed(line, colour)).collect(),
         Event::Summary { stages, total } => summary(stages, *total),
-        Event::RunFinished { next, .. } => next_lines(next),
+        Event::RunFinished { next, log, .. } => {
+            let log = log
+                .as_ref()
+                .map(|path| format!("the log of this run is {path}"));
+            next_lines(next.iter().cloned().chain(log))
+        }
         Event::RunStarted { .. }
         | Event::StageStarted { .. }
         | Event::StepStarted { .. }
@@ -139,11 +144,11 @@ fn summary(stages: &[(String, Duration)], total: Duration) -> Vec<String> {
     lines
 }
 
-fn next_lines(next: &[String]) -> Vec<String> {
-    let mut lines = Vec::new();
-    if !next.is_empty() {
-        lines.push(String::new());
-        lines.extend(next.iter().cloned());
+fn next_lines(next: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    lines.extend(next);
+    if lines.len() == 1 {
+        lines.clear();
     }
     lines
 }
