@@ -2,6 +2,7 @@
 
 use crate::program::{Program, engine};
 use serde_json::Value;
+use std::fs::File;
 
 const NODES: [&str; 3] = ["kube-master", "kube-node-1", "kube-node-2"];
 
@@ -19,6 +20,7 @@ fn three_nodes_do_what_a_cluster_does() {
     certificates_hold_for_ten_years(&program);
     images_can_be_removed(&program);
     broken_dns_is_told(&program);
+    commands_get_their_input(&program);
     restarts(&program);
     program.ok(&["down"]);
     let status: Value = serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap();
@@ -223,6 +225,23 @@ fn broken_dns_is_told(program: &Program) {
         "--replicas=2",
     ]);
     program.ok(&["up"]);
+}
+
+fn commands_get_their_input(program: &Program) {
+    let file = program.home().join("input");
+    std::fs::write(&file, "0123456789abcde\n".repeat(1 << 16)).unwrap();
+    let ended = |stdin: std::process::Stdio, command: &[&str]| {
+        let arguments = [&["exec", "kube-node-1"], command].concat();
+        let output = program.command(&arguments).stdin(stdin).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let input = File::open(&file).unwrap();
+    assert_eq!(ended(input.into(), &["wc", "-c"]), "1048576\n");
+    assert_eq!(ended(std::process::Stdio::null(), &["cat"]), "");
+    // Nobody writes to this pipe or closes it: a command that does not read ends all the same.
+    let (open, _writer) = std::io::pipe().unwrap();
+    assert_eq!(ended(open.into(), &["echo", "done"]), "done\n");
 }
 
 /// All containers at once; nobody helps them up.

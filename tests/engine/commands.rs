@@ -458,6 +458,51 @@ fn a_command_in_a_node_ends_as_it_ends() {
     );
 }
 
+#[test]
+fn a_command_in_a_node_gets_what_is_at_standard_input() {
+    use std::process::Stdio;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("input");
+    std::fs::write(&file, "input").unwrap();
+    // A pipe that nobody ever closes or writes to: the command's end is the end.
+    let (open, _writer) = std::io::pipe().unwrap();
+    for (stdin, attached) in [
+        (Stdio::from(std::fs::File::open(&file).unwrap()), true),
+        (Stdio::from(open), true),
+        (Stdio::null(), false),
+    ] {
+        let containers = json!([{ "Names": ["/kube-master"], "State": "running",
+                                  "Labels": { "local-cluster.role": "master", "local-cluster.node": "kube-master" } }]);
+        let fake = Fake::new([
+            (
+                "GET /version",
+                json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+            ),
+            ("GET /containers/json", json(200, &containers)),
+            (
+                "POST /containers/kube-master/exec",
+                json(201, &json!({ "Id": "e" })),
+            ),
+            (
+                "POST /exec/e/start",
+                Answer::Upgraded(crate::fake::frames(&[(1, "out\n")])),
+            ),
+            ("GET /exec/e/json", json(200, &json!({ "ExitCode": 0 }))),
+        ]);
+        let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+            .env_clear()
+            .env("HOME", directory.path())
+            .env("DOCKER_HOST", fake.address())
+            .args(["exec", "kube-master", "cat"])
+            .stdin(stdin)
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"out\n");
+        let asked = fake.only("POST /containers/kube-master/exec").json();
+        assert_eq!(asked["AttachStdin"], json!(attached));
+    }
+}
+
 /// Waits for the pull of the base, interrupts it, and gives how the run ended.
 async fn interrupted(signal: &str) -> (Fake, Ended) {
     let fake = Fake::new([
