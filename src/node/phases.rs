@@ -27,6 +27,10 @@ const WORKER: [&str; 1] = ["join"];
 /// How long a node's phases may take: many times what they take on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// How long a command that watches may live in its node, in seconds. Nobody ends it when the program is killed: Docker goes
+/// on reading what it writes.
+const WATCHING: &str = "310";
+
 const SCRIPT: &str = "/usr/local/lib/local-cluster/phases";
 
 /// The phases of a node.
@@ -71,6 +75,11 @@ pub async fn observe(engine: &Engine, container: &str, role: Role) -> Result<Pha
     Ok(read(role, &executed.text()))
 }
 
+/// A command that would never end, with an end: shortly after nobody can be waiting for it any more.
+pub fn watching<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    [&["timeout", WATCHING], command].concat()
+}
+
 /// Waits until these phases of a node are complete; `done` is told of each.
 pub async fn wait(
     engine: &Engine,
@@ -79,8 +88,7 @@ pub async fn wait(
     cancel: &CancellationToken,
     mut done: impl FnMut(&str) + Send,
 ) -> Result<(), Error> {
-    let mut command = vec![SCRIPT, "watch"];
-    command.extend(names);
+    let command = watching(&[&[SCRIPT, "watch"], names].concat());
     let mut failed = None;
     let watching = engine.exec_lines(container, &command, |line| {
         if let Some(phase) = line.strip_prefix("done ") {
@@ -189,6 +197,13 @@ mod tests {
             Phases::Failed
         );
         assert_eq!(read(Role::Worker, ""), Phases::Running);
+    }
+
+    #[test]
+    fn what_watches_outlives_those_who_wait_and_not_for_long() {
+        let lives = Duration::from_secs(WATCHING.parse().unwrap());
+        assert!(lives > PATIENCE && lives < 2 * PATIENCE);
+        assert_eq!(watching(&["a", "b"]), ["timeout", WATCHING, "a", "b"]);
     }
 
     #[test]

@@ -130,7 +130,13 @@ async fn phases_that_end_well_are_told_one_by_one() {
     let asked = fake.only("POST /containers/c/exec").json();
     assert_eq!(
         asked["Cmd"],
-        json!(["/usr/local/lib/local-cluster/phases", "watch", "join"])
+        json!([
+            "timeout",
+            "310",
+            "/usr/local/lib/local-cluster/phases",
+            "watch",
+            "join"
+        ])
     );
 }
 
