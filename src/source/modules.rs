@@ -83,7 +83,7 @@ impl Component {
     pub fn folder(&self, builder: &str) -> String {
         let key = digest(&[
             builder.as_bytes(),
-            &self.archive(),
+            &archive(&self.module()),
             self.packages.join(" ").as_bytes(),
             self.linker_flags.as_bytes(),
             self.environment.join(" ").as_bytes(),
@@ -91,14 +91,10 @@ impl Component {
         format!("{}-{}-{key}", self.name, self.version)
     }
 
-    /// The main module as an archive that unpacks to `/module`.
-    pub fn archive(&self) -> Vec<u8> {
-        let files: Vec<File<'_>> = self
-            .files
-            .iter()
-            .map(|&(name, data)| File::new(format!("module/{name}"), 0o644, data))
-            .collect();
-        archive(&files)
+    /// The main module, to be unpacked to `/module`.
+    pub fn module(&self) -> Vec<File<'static>> {
+        let file = |&(name, data): &Embedded| File::new(format!("module/{name}"), 0o644, data);
+        self.files.iter().map(file).collect()
     }
 
     /// The command that builds it in the builder.
