@@ -56,6 +56,9 @@ pub(super) async fn build_node_base(work: &Work<'_>) -> Result<(), Error> {
 async fn build(work: &Work<'_>, tag: &str, context: Vec<u8>) -> Result<(), Error> {
     let mut arguments: BTreeMap<String, String> = work.proxies.iter().cloned().collect();
     arguments.insert("BASE".to_owned(), work.images.base.clone());
+    if let Some(mirror) = &work.inputs.base.debian_mirror {
+        arguments.insert("DEBIAN_MIRROR".to_owned(), mirror.clone());
+    }
     let build = Build {
         tag: tag.to_owned(),
         context,

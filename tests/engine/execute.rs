@@ -655,7 +655,13 @@ async fn a_build_tells_how_far_it_is() {
         ["Step 1/2 : FROM a\n", "Step 2/2 : RUN b\n"].map(|line| json!({ "stream": line }));
     let fake = Fake::new([("POST /build", Answer::Whole(200, stream(&output)))]);
     let mut run = Run::new(&fake);
+    run.inputs.base.debian_mirror = Some("http://mirror/debian".to_owned());
     run.steps(vec![Step::BuildNodeBase]).await.unwrap();
+    let asked = fake.only("POST /build").query;
+    assert!(
+        asked.contains("%22DEBIAN_MIRROR%22%3A%22http%3A%2F%2Fmirror%2Fdebian%22"),
+        "{asked}"
+    );
     let events = run.events.lock().unwrap();
     let bars: Vec<u64> = events
         .iter()
