@@ -6,6 +6,7 @@ mod known_causes;
 mod render;
 mod shell;
 
+use crate::engine::EngineError;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -152,6 +153,11 @@ impl Error {
             Self::Stage { source, .. } => source.exit_code(),
             Self::Other { .. } | Self::Message { .. } | Self::Command { .. } => exit_code::FAILED,
         }
+    }
+
+    /// The engine's own error below this one, where there is one.
+    pub fn of_engine(&self) -> Option<&EngineError> {
+        chain(self).find_map(|cause| cause.downcast_ref())
     }
 
     /// Advice: what the errors of the chain bring themselves, then what is known about the causes in their texts and outputs.

@@ -2,7 +2,7 @@
 
 use super::image::{self, Wanted};
 use super::preflight;
-use super::session::{Identity, Session};
+use super::session::{self, Identity, Session};
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
 use crate::engine::{Engine, Facts, Found, Network, Rights, State, label};
 use crate::error::{Error, exit_code};
@@ -105,11 +105,8 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let cancel = signal::watch(reporter.clone());
     let began = Instant::now();
     let engine = session.engine().await?;
-    let facts = engine
-        .facts()
-        .await
-        .map_err(|source| Error::other("use the Docker engine", source))?;
-    let identity = session.identity(&engine).await?;
+    let mut networks = session::networks(&engine).await?;
+    let mut identity = session.identity_among(&networks)?;
     // A dry run changes nothing, and is in nobody's way.
     let _lock = if dry_run {
         None
@@ -122,26 +119,80 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
             cluster: Some(identity.names.context()),
         });
     }
+    loop {
+        let up = Up {
+            session,
+            engine: &engine,
+            identity: &identity,
+            networks: &networks,
+            cancel: &cancel,
+            began,
+        };
+        let error = match bring_up(&up, dry_run).await {
+            Err(error) if identity.chosen && range_is_taken(&error) => error,
+            result => return result,
+        };
+        // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
+        networks = session::networks(&engine).await?;
+        let next = session.identity_among(&networks)?;
+        if next.id == identity.id {
+            return Err(error);
+        }
+        reporter.note(format!(
+            "another run has taken cluster id {}: this cluster gets {}",
+            identity.id, next.id
+        ));
+        identity = next;
+    }
+}
 
-    let version = image::version(session).await?;
-    let spec = spec(session, &identity, version)?;
-    let networks = engine
-        .networks()
+/// Whether Docker has refused a network for its range.
+fn range_is_taken(error: &Error) -> bool {
+    error
+        .of_engine()
+        .is_some_and(|refusal| refusal.status().is_some() && refusal.message().contains("overlap"))
+}
+
+/// One try to bring a cluster up.
+struct Up<'a> {
+    session: &'a Session,
+    engine: &'a Engine,
+    identity: &'a Identity,
+    /// All networks of the engine, as they were when the identity was chosen.
+    networks: &'a [Network],
+    cancel: &'a CancellationToken,
+    began: Instant,
+}
+
+async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
+    let Up {
+        session,
+        engine,
+        identity,
+        networks,
+        cancel,
+        began,
+    } = *up;
+    let reporter = &session.reporter;
+    let facts = engine
+        .facts()
         .await
-        .map_err(|source| Error::other("look at the networks", source))?;
-    let containers = identity.containers(&engine).await?;
-    preflight::check_settings(&spec, &networks, &containers)?;
-    let mut observed = observe(&engine, &identity, &spec, &networks, containers).await?;
+        .map_err(|source| Error::other("use the Docker engine", source))?;
+    let version = image::version(session).await?;
+    let spec = spec(session, identity, version)?;
+    let containers = identity.containers(engine).await?;
+    preflight::check_settings(&spec, networks, &containers)?;
+    let mut observed = observe(engine, identity, &spec, networks, containers).await?;
     let stages = plan::plan(&spec, &observed);
     let (wanted, images_lock) = if plan::creates(&stages, None) {
         // Held while others may make the same images; a dry run makes none.
         let lock = if dry_run {
             None
         } else {
-            Some(session.lock_images(&cancel).await?)
+            Some(session.lock_images(cancel).await?)
         };
         (
-            image::wanted(session, &engine, &facts, version, &mut observed).await?,
+            image::wanted(session, engine, &facts, version, &mut observed).await?,
             lock,
         )
     } else {
@@ -150,7 +201,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     if !stages.is_empty() || !wanted.stages.is_empty() {
         let load = preflight::load(&stages, &wanted.stages);
         preflight::check_host(&facts, load, reporter)?;
-        preflight::check_ranges(&spec, &networks, &stages)?;
+        preflight::check_ranges(&spec, networks, &stages)?;
     }
 
     if dry_run {
@@ -160,16 +211,16 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     }
 
     let surroundings = Surroundings::of(session);
-    let work = surroundings.work(&engine, &facts, &wanted, &cancel, reporter);
+    let work = surroundings.work(engine, &facts, &wanted, cancel, reporter);
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let kubectl = fetch_kubectl(session, &identity, &engine, version);
+    let kubectl = fetch_kubectl(session, identity, engine, version);
     if !stages.is_empty() {
-        let making = making(&engine, &work, &spec, &stages).await?;
+        let making = making(engine, &work, &spec, &stages).await?;
         execute::run(&stages, &work, Some(&making), &mut times).await?;
     }
-    let config = write_kubeconfig(session, &engine, &identity, &spec).await?;
+    let config = write_kubeconfig(session, engine, identity, &spec).await?;
 
     let patience = if stages.is_empty() {
         Patience::STANDING
@@ -183,7 +234,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     });
     let client = ready::client(&config)?;
     let waiting = async {
-        ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await?;
+        ready::wait(&client, engine, &spec, patience, reporter, cancel).await?;
         pod_ranges::assign(&client, &spec).await
     };
     let (result, fetched) = tokio::join!(waiting, kubectl);
@@ -210,7 +261,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     });
     reporter.send(Event::RunFinished {
         ok: true,
-        next: next_steps(session, &identity)?,
+        next: next_steps(session, identity)?,
         log: None,
     });
     Ok(exit_code::OK)

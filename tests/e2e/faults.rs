@@ -1,6 +1,8 @@
 //! Runs that are killed, and runs that meet each other.
 
 use crate::program::{Program, engine};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "e2e-all")]
@@ -126,4 +128,35 @@ fn a_phase_that_fails_is_told_with_what_ran() {
     }
     // Its units have given up: it is made anew.
     program.ok(&["up", "--num-nodes", "0"]);
+}
+
+#[test]
+fn two_new_labels_at_once_get_numbers_of_their_own() {
+    // A range of their own: nobody else's clusters are near.
+    let up = ["up", "--num-nodes", "0", "--dind-subnet", "10.230.0.0/16"];
+    let programs = ["e2e-one", "e2e-two"].map(Program::labelled);
+    let runs = programs.each_ref().map(|program| program.spawn(&up));
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+    }
+    let networks: Value = serde_json::from_str(&engine("GET", "/networks")).unwrap();
+    let ids: BTreeSet<&str> = networks
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|network| {
+            let labels = &network["Labels"];
+            let ours = labels["local-cluster.cluster"]
+                .as_str()?
+                .starts_with("local-cluster-e2e-");
+            ours.then(|| labels["local-cluster.id"].as_str())?
+        })
+        .collect();
+    assert_eq!(ids.len(), 2, "{networks}");
+    for program in &programs {
+        let nothing = program.ok(&[&up[..], &["--dry-run"]].concat());
+        assert_eq!(nothing, "nothing to do\n");
+    }
 }

@@ -11,15 +11,28 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// One cluster of one test; removed when the test is over, well or not.
 pub(crate) struct Program {
     home: TempDir,
-    id: String,
+    /// The flag that says which cluster is meant, and its value.
+    which: [String; 2],
+    /// What the names of its containers end in.
+    suffix: String,
 }
 
 impl Program {
     /// A cluster id that no person uses, a number for each test.
     pub(crate) fn new(id: u8) -> Self {
+        Self::of("--cluster-id", &id.to_string(), format!("cluster-{id}"))
+    }
+
+    /// A cluster with a name, whose number the program chooses.
+    pub(crate) fn labelled(label: &str) -> Self {
+        Self::of("--label", label, label.to_owned())
+    }
+
+    fn of(flag: &str, value: &str, suffix: String) -> Self {
         let program = Self {
             home: TempDir::new().unwrap(),
-            id: id.to_string(),
+            which: [flag.to_owned(), value.to_owned()],
+            suffix,
         };
         program.run(&["clean"]);
         program
@@ -28,7 +41,7 @@ impl Program {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local-cluster"));
         command
-            .args(["--cluster-id", &self.id])
+            .args(&self.which)
             .args(arguments)
             .env("HOME", self.home.path())
             .env(
@@ -88,7 +101,7 @@ impl Program {
 
     /// The name of a node's container.
     pub(crate) fn container(&self, node: &str) -> String {
-        format!("{node}-cluster-{}", self.id)
+        format!("{node}-{}", self.suffix)
     }
 
     pub(crate) fn home(&self) -> PathBuf {

@@ -1,5 +1,9 @@
 //! Whole commands of the real binary on a fake engine.
 
+use local_cluster::cluster::DEFAULT_VERSION;
+use local_cluster::image::base::BaseChoice;
+use local_cluster::image::{ImageInputs, ImagePlan, Origin};
+use local_cluster::settings::BaseKind;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake, done, json, refusal, stream};
@@ -206,6 +210,92 @@ fn a_network_of_others_is_not_taken() {
     the log of this run is LOG
     ");
     assert_untouched(&fake);
+}
+
+/// Two that choose a number at once: Docker gives its range to one of them.
+#[test]
+fn a_label_whose_number_another_run_took_gets_the_next() {
+    let path = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    let images = ImagePlan::new(&ImageInputs {
+        version: DEFAULT_VERSION,
+        origin: Origin::Modules,
+        base: BaseChoice {
+            kind: BaseKind::Auto,
+            name: "auto".to_owned(),
+            sha256: None,
+            debian_mirror: None,
+        },
+        preload: Vec::new(),
+        ca_bundle: std::fs::read("/etc/ssl/certs/ca-certificates.crt").ok(),
+    });
+    let (node, preload) = (&images.node, &images.preload);
+    let other = json!([{ "Name": "theirs",
+        "Labels": { "local-cluster.cluster": "local-cluster-other", "local-cluster.id": "1" },
+        "IPAM": { "Config": [{ "Subnet": "10.192.1.0/24" }] } }]);
+    let image = json!([{ "Id": "0", "ParentId": "", "RepoTags": [node], "RepoDigests": [], "Created": 0, "Size": 0,
+        "SharedSize": 0, "Labels": {}, "Containers": 0 }]);
+    let job = json!([{ "Names": [format!("/{preload}")], "State": "exited", "Status": "Exited (0) 1 second ago" }]);
+    let volume = json!({ "Name": preload, "Driver": "local", "Mountpoint": "/", "Scope": "local", "Options": {}, "Labels": {} });
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2" }),
+            ),
+        ),
+        ("GET /networks", json(200, &json!([]))),
+        ("GET /networks", json(200, &other)),
+        ("GET /containers/json", json(200, &job)),
+        ("GET /volumes", json(200, &json!({ "Volumes": [volume] }))),
+        ("GET /images/json", json(200, &image)),
+        (
+            path(format!("GET /images/{node}/json")),
+            json(
+                200,
+                &json!({ "Config": { "Labels": { "local-cluster.rights": "privileged" } } }),
+            ),
+        ),
+        (
+            "POST /networks/create",
+            refusal(403, "Pool overlaps with other one on this address space"),
+        ),
+        (
+            "POST /networks/create",
+            json(201, &json!({ "Id": "0", "Warning": "" })),
+        ),
+        ("POST /volumes/create", refusal(500, "that is enough")),
+    ]);
+    let ended = run(
+        &fake,
+        &[
+            "up",
+            "--label",
+            "dev",
+            "--source",
+            "modules",
+            "--num-nodes",
+            "0",
+        ],
+    );
+    assert_eq!(ended.code, Some(1));
+    for part in [
+        "another run has taken cluster id 1: this cluster gets 2",
+        "that is enough",
+    ] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    let made: Vec<Value> = fake
+        .asked()
+        .iter()
+        .filter(|asked| asked.what == "POST /networks/create")
+        .map(|asked| asked.json()["IPAM"]["Config"][0]["Subnet"].clone())
+        .collect();
+    assert_eq!(made, ["10.192.1.0/24", "10.192.2.0/24"]);
 }
 
 #[test]
