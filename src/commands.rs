@@ -6,6 +6,7 @@ mod image;
 mod inspect;
 mod preflight;
 mod session;
+mod surroundings;
 mod up;
 
 use crate::cli::{self, Cli, Command};

@@ -3,6 +3,7 @@
 
 use super::preflight;
 use super::session::Session;
+use super::surroundings::Surroundings;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
 use crate::engine::{Engine, Facts, State, label};
 use crate::error::{Error, exit_code};
@@ -46,7 +47,7 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
         preflight::check_host(&facts, load, &session.reporter)?;
     }
     let mut times = Vec::new();
-    let surroundings = super::up::Surroundings::of(session);
+    let surroundings = Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     crate::execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(lock);

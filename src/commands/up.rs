@@ -1,104 +1,26 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
-use super::image::{self, Wanted};
+use super::image;
 use super::preflight;
 use super::session::{self, Identity, Session};
+use super::surroundings::Surroundings;
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
-use crate::engine::{Engine, Facts, Found, Network, Rights, State, label};
+use crate::engine::{Engine, Found, Network, Rights, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Making, Times, Work};
 use crate::node::{files, phases, pod_ranges};
 use crate::pki::{self, PkiRequest, Validity};
 use crate::plan::{self, Observed, ObservedNode, Stage};
 use crate::ready::{self, Patience};
-use crate::report::{Event, Reporter, print_data};
+use crate::report::{Event, print_data};
 use crate::{kubeconfig, signal};
 use futures_util::future;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long the certificates of a cluster hold, in years: kept clusters outlive kubeadm's one.
 const CERTIFICATE_YEARS: u16 = 10;
-
-/// What the client's environment gives to builds and nodes.
-pub(super) struct Surroundings {
-    proxies: Vec<(String, String)>,
-    go: Vec<(String, String)>,
-    downloads: PathBuf,
-    show_output: bool,
-}
-
-impl Surroundings {
-    pub(super) fn of(session: &Session) -> Self {
-        let given = |names: &[&str]| -> Vec<(String, String)> {
-            let set = |name: &&str| {
-                session
-                    .environment
-                    .get(*name)
-                    .map(|value| ((*name).to_owned(), value.clone()))
-            };
-            names.iter().filter_map(set).collect()
-        };
-        let mut go = given(&[
-            "GOPROXY",
-            "GOSUMDB",
-            "GONOSUMDB",
-            "GONOSUMCHECK",
-            "GOPRIVATE",
-            "GONOPROXY",
-        ]);
-        if let Some(proxy) = session
-            .settings()
-            .ok()
-            .and_then(|settings| settings.source.go_proxy.clone())
-        {
-            go.retain(|(name, _)| name != "GOPROXY");
-            go.push(("GOPROXY".to_owned(), proxy));
-        }
-        let names = [
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "NO_PROXY",
-            "http_proxy",
-            "https_proxy",
-            "no_proxy",
-        ];
-        // kubeadm's output, as the proposal has it.
-        let show_output = session
-            .settings()
-            .is_ok_and(|settings| settings.verbose >= 2);
-        Self {
-            proxies: given(&names),
-            go,
-            downloads: session.downloads(),
-            show_output,
-        }
-    }
-
-    pub(super) fn work<'a>(
-        &'a self,
-        engine: &'a Engine,
-        facts: &'a Facts,
-        wanted: &'a Wanted,
-        cancel: &'a CancellationToken,
-        reporter: &'a Reporter,
-    ) -> Work<'a> {
-        Work {
-            engine,
-            facts,
-            inputs: &wanted.inputs,
-            images: &wanted.images,
-            proxies: &self.proxies,
-            go_environment: &self.go,
-            downloads: self.downloads.clone(),
-            cancel,
-            reporter,
-            show_output: self.show_output,
-        }
-    }
-}
 
 pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let reporter = &session.reporter;
