@@ -127,6 +127,13 @@ need_docker() {
     raise_limit fs/inotify/max_user_watches 524288
 }
 
+# A registry for the tests of released images. The package's own service is not wanted: it would take port 5000.
+need_registry() {
+    ! command -v docker-registry >/dev/null || return 0
+    need docker-registry=docker-registry
+    if [ -d /run/systemd/system ]; then as_root systemctl disable --now docker-registry; fi
+}
+
 start_docker() {
     if [ -d /run/systemd/system ]; then
         say "starting docker with systemd"

@@ -15,6 +15,7 @@ pub(crate) struct Program {
     which: [String; 2],
     /// What the names of its containers end in.
     suffix: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
@@ -33,9 +34,16 @@ impl Program {
             home: TempDir::new().unwrap(),
             which: [flag.to_owned(), value.to_owned()],
             suffix,
+            environment: Vec::new(),
         };
         program.run(&["clean"]);
         program
+    }
+
+    /// The same with a variable of the environment.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -50,6 +58,7 @@ impl Program {
             )
             .env_remove("KUBECONFIG")
             .env("K8S_DIND_PRELOAD", "agnhost")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -126,15 +135,14 @@ impl Drop for Program {
 
 /// Asks the engine on its socket, as `curl` does: the program has no command for what only a test does.
 pub(crate) fn engine(method: &str, path: &str) -> String {
+    curl(method, path, &[])
+}
+
+fn curl(method: &str, path: &str, more: &[&str]) -> String {
     let output = Command::new("curl")
-        .args([
-            "-s",
-            "--unix-socket",
-            "/var/run/docker.sock",
-            "-X",
-            method,
-            &format!("http://localhost{path}"),
-        ])
+        .args(["-s", "--unix-socket", "/var/run/docker.sock", "-X", method])
+        .args(more)
+        .arg(format!("http://localhost{path}"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{method} {path}: {output:?}");
