@@ -146,6 +146,26 @@ start_docker() {
     fi
 }
 
+# Stops the engine, and with it all containers, and starts it again.
+restart_docker() {
+    local pid
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl restart docker
+        await "docker to answer" "" "" ping_docker "$docker_socket" as_root
+        return
+    fi
+    pid=$(as_root cat /var/run/docker.pid)
+    say "stopping dockerd"
+    as_root kill "$pid"
+    await "dockerd to end" /var/log/dockerd.log "" has_ended "$pid"
+    start_docker
+}
+
+# has_ended PID: the process is gone, or only waits for somebody to ask how it ended.
+has_ended() {
+    ! [ -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
 # forget_dead FILE NAME: dockerd trusts a pid file whose number some other process has got since.
 forget_dead() {
     local pid

@@ -7,3 +7,5 @@ mod cluster;
 mod faults;
 mod program;
 mod release;
+#[cfg(feature = "e2e-all")]
+mod zz_whole_engine;

@@ -148,3 +148,15 @@ fn curl(method: &str, path: &str, more: &[&str]) -> String {
     assert!(output.status.success(), "{method} {path}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// The same with a body.
+#[cfg(feature = "e2e-all")]
+pub(crate) fn engine_with(method: &str, path: &str, body: &serde_json::Value) -> String {
+    let more = [
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &body.to_string(),
+    ];
+    curl(method, path, &more)
+}
