@@ -127,6 +127,13 @@ need_docker() {
     raise_limit fs/inotify/max_user_watches 524288
 }
 
+# A registry for the tests of released images. The package's own service is not wanted: it would take port 5000.
+need_registry() {
+    ! command -v docker-registry >/dev/null || return 0
+    need docker-registry=docker-registry
+    if [ -d /run/systemd/system ]; then as_root systemctl disable --now docker-registry; fi
+}
+
 start_docker() {
     if [ -d /run/systemd/system ]; then
         say "starting docker with systemd"
@@ -137,6 +144,26 @@ start_docker() {
         forget_dead /var/run/docker/containerd/containerd.pid containerd
         start_dockerd "$docker_socket" /var/log/dockerd.log
     fi
+}
+
+# Stops the engine, and with it all containers, and starts it again.
+restart_docker() {
+    local pid
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl restart docker
+        await "docker to answer" "" "" ping_docker "$docker_socket" as_root
+        return
+    fi
+    pid=$(as_root cat /var/run/docker.pid)
+    say "stopping dockerd"
+    as_root kill "$pid"
+    await "dockerd to end" /var/log/dockerd.log "" has_ended "$pid"
+    start_docker
+}
+
+# has_ended PID: the process is gone, or only waits for somebody to ask how it ended.
+has_ended() {
+    ! [ -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
 }
 
 # forget_dead FILE NAME: dockerd trusts a pid file whose number some other process has got since.

@@ -6,6 +6,7 @@ mod image;
 mod inspect;
 mod preflight;
 mod session;
+mod surroundings;
 mod up;
 
 use crate::cli::{self, Cli, Command};
@@ -15,6 +16,7 @@ use clap::CommandFactory;
 use session::Session;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Runs the program with these arguments; gives its exit code.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -39,6 +41,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return fail(
                 &Reporter::new(cli.global.output.into(), 1, false, None),
                 &error,
+                None,
             );
         }
     };
@@ -47,17 +50,18 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             session.reporter.close();
             code
         }
-        Err(error) => fail(&session.reporter, &error),
+        Err(error) => fail(&session.reporter, &error, session.log.as_deref()),
     }
 }
 
-/// Tells why a command failed.
-fn fail(reporter: &Reporter, error: &Error) -> u8 {
+/// Tells why a command failed, and where all that it did is written.
+fn fail(reporter: &Reporter, error: &Error, log: Option<&Path>) -> u8 {
     reporter.close();
     reporter.failed(render(error, &error.hints()));
     reporter.send(Event::RunFinished {
         ok: false,
         next: Vec::new(),
+        log: log.map(|path| path.display().to_string()),
     });
     reporter.close();
     error.exit_code()

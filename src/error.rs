@@ -6,7 +6,9 @@ mod known_causes;
 mod render;
 mod shell;
 
+use crate::engine::EngineError;
 use std::error::Error as StdError;
+use std::fmt;
 
 pub use known_causes::{KNOWN_CAUSES, KnownCause, Place};
 pub use render::render;
@@ -68,14 +70,14 @@ pub enum Error {
         hint: Option<String>,
     },
     /// A command in a node failed.
-    #[error("`{command}` on `{node}` ended with status {status}")]
+    #[error("`{command}` on `{node}` {ending}")]
     Command {
         /// The node, or another container.
         node: String,
         /// The command, quoted so that it can be pasted into a shell. See [`shell_quote`].
         command: String,
-        /// Its exit status.
-        status: i64,
+        /// How it ended.
+        ending: Ending,
         /// The end of what it wrote.
         output_tail: Vec<String>,
         /// The systemd unit whose journal tells more.
@@ -83,6 +85,30 @@ pub enum Error {
         /// The end of that journal.
         journal_tail: Vec<String>,
     },
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this exit status.
+    Status(i64),
+    /// By this signal.
+    Signal(i64),
+    /// Not yet.
+    Running,
+    /// Nobody could say how.
+    Unknown,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "ended with status {status}"),
+            Self::Signal(signal) => write!(formatter, "was ended by signal {signal}"),
+            Self::Running => write!(formatter, "still runs"),
+            Self::Unknown => write!(formatter, "has failed"),
+        }
+    }
 }
 
 fn place(after: &str) -> String {
@@ -127,6 +153,11 @@ impl Error {
             Self::Stage { source, .. } => source.exit_code(),
             Self::Other { .. } | Self::Message { .. } | Self::Command { .. } => exit_code::FAILED,
         }
+    }
+
+    /// The engine's own error below this one, where there is one.
+    pub fn of_engine(&self) -> Option<&EngineError> {
+        chain(self).find_map(|cause| cause.downcast_ref())
     }
 
     /// Advice: what the errors of the chain bring themselves, then what is known about the causes in their texts and outputs.

@@ -108,6 +108,9 @@ impl ImagePlan {
         let builder_key = digest(&[base_key.as_bytes(), &context::builder(ca_bundle)]);
         let node_base_key = digest(&[base_key.as_bytes(), &context::node(ca_bundle)]);
 
+        // The client's authorities decide what a builder can fetch, and not what it makes of that.
+        let built_by = digest(&[base_key.as_bytes(), &context::builder(None)]);
+
         let from_modules = inputs.origin == Origin::Modules;
         let programs = |for_images: bool| -> Vec<Programs> {
             components(inputs.version)
@@ -115,7 +118,7 @@ impl ImagePlan {
                 .filter(|component| component.for_images == for_images)
                 .filter(|component| from_modules || component.runtime)
                 .map(|component| Programs {
-                    folder: component.folder(),
+                    folder: component.folder(&built_by),
                     component,
                 })
                 .collect()
@@ -127,16 +130,23 @@ impl ImagePlan {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
+        // A mirror may have other files under the same version.
+        let (url, registry) = match &inputs.origin {
+            Origin::Release { url, registry } => (url.as_str(), registry.as_str()),
+            Origin::Modules => ("", ""),
+        };
         let version = inputs.version.to_string();
         let node_key = digest(&[
             node_base_key.as_bytes(),
             folders(&node_programs).as_bytes(),
             inputs.origin.name().as_bytes(),
+            url.as_bytes(),
             version.as_bytes(),
         ]);
         let preload_key = digest(&[
             node_key.as_bytes(),
             folders(&image_programs).as_bytes(),
+            registry.as_bytes(),
             inputs.preload.join(" ").as_bytes(),
         ]);
         Self {

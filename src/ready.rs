@@ -5,7 +5,7 @@ mod conditions;
 
 use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Ending, Error};
 use crate::report::Reporter;
 use conditions::{Verdict, coredns, kube_proxy, nodes};
 use futures_util::{StreamExt, future};
@@ -232,7 +232,7 @@ async fn ask(
     Err(Error::Command {
         node: node.container.clone(),
         command: crate::error::shell_quote(&command.map(str::to_owned)),
-        status: executed.status,
+        ending: Ending::Status(executed.status),
         output_tail: executed.tail(5),
         unit: None,
         journal_tail: Vec::new(),

@@ -31,8 +31,9 @@ pub enum Event {
     RunStarted {
         /// The subcommand, as in `up`.
         command: String,
-        /// The name of the cluster.
-        cluster: String,
+        /// The name of the cluster; none where the command is about none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
     },
     /// A stage begins.
     StageStarted {
@@ -123,6 +124,9 @@ pub enum Event {
         ok: bool,
         /// What to do next, a line each.
         next: Vec<String>,
+        /// Where the log of this run is: told where something went wrong.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
 fn begin(session: &Session, command: &str, identity: &Identity) {
     session.reporter.send(Event::RunStarted {
         command: command.to_owned(),
-        cluster: identity.names.context(),
+        cluster: Some(identity.names.context()),
     });
 }
 
@@ -83,7 +83,11 @@ fn finish(session: &Session, began: Instant, next: Vec<String>) {
         stages: Vec::new(),
         total: began.elapsed(),
     });
-    session.reporter.send(Event::RunFinished { ok: true, next });
+    session.reporter.send(Event::RunFinished {
+        ok: true,
+        next,
+        log: None,
+    });
 }
 
 /// Runs a part as a stage of its own, with its time.

@@ -1,7 +1,9 @@
 //! The images that a cluster is made of: where Kubernetes comes from is decided here, then they are made if they are not
 //! there. `image build` does only this, `up` begins with it.
 
+use super::preflight;
 use super::session::Session;
+use super::surroundings::Surroundings;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
 use crate::engine::{Engine, Facts, State, label};
 use crate::error::{Error, exit_code};
@@ -34,14 +36,18 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
         .map_err(|source| Error::other("use the Docker engine", source))?;
     session.reporter.send(Event::RunStarted {
         command: "image build".to_owned(),
-        cluster: String::new(),
+        cluster: None,
     });
     let began = std::time::Instant::now();
     let lock = session.lock_images(&cancel).await?;
     let version = version(session).await?;
     let wanted = wanted(session, &engine, &facts, version, &mut Observed::default()).await?;
+    if !wanted.stages.is_empty() {
+        let load = preflight::load(&[], &wanted.stages);
+        preflight::check_host(&facts, load, &session.reporter)?;
+    }
     let mut times = Vec::new();
-    let surroundings = super::up::Surroundings::of(session);
+    let surroundings = Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     crate::execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(lock);
@@ -52,6 +58,7 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     session.reporter.send(Event::RunFinished {
         ok: true,
         next: vec![format!("the node image is {}", wanted.images.node)],
+        log: None,
     });
     Ok(exit_code::OK)
 }

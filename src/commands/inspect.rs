@@ -7,9 +7,11 @@ use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
 use crate::engine::{Engine, Found, State, Terminal, label};
 use crate::error::{Error, exit_code};
 use crate::ready;
+use rustix::fs::FileType;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -119,6 +121,14 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
         .unwrap_or(exit_code::FAILED))
 }
 
+/// Whether standard input has something for a command in a node, as `ssh` sees it: a terminal, a file, a pipe or a socket.
+/// Other devices have not: `/dev/null` says that there is no input, and then the command gets none.
+fn has_input(stdin: &(impl AsFd + IsTerminal)) -> bool {
+    let is_device = rustix::fs::fstat(stdin)
+        .is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_char_device());
+    stdin.is_terminal() || !is_device
+}
+
 /// `exec`.
 pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> Result<u8, Error> {
     let engine = session.engine().await?;
@@ -148,10 +158,9 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
     must_run(found)?;
     let shell = ["bash".to_owned()];
     let command = if command.is_empty() { &shell } else { command };
-    let stdin = std::io::stdin().is_terminal();
     let terminal = Terminal {
-        tty: stdin && std::io::stdout().is_terminal(),
-        stdin: true,
+        tty: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        stdin: has_input(&std::io::stdin()),
     };
     let environment = ["KUBECONFIG=/etc/kubernetes/admin.conf".to_owned()];
     let status = engine
@@ -291,4 +300,19 @@ pub(super) async fn version(session: &Session) -> Result<u8, Error> {
     print(&format!(
         "local-cluster {program}\nkubernetes    {kubernetes} by default\ndocker        {engine}\n"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    #[test]
+    fn what_can_be_read_is_handed_on() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        assert!(has_input(&OwnedFd::from(reader)));
+        assert!(has_input(&File::open("Cargo.toml").unwrap()));
+        assert!(!has_input(&File::open("/dev/null").unwrap()));
+    }
 }

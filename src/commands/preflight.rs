@@ -1,4 +1,4 @@
-//! What `up` asks before it makes anything: do the settings fit the cluster that is there, and can the host carry it?
+//! What is asked before anything is made: do the settings fit the cluster that is there, and can the host carry it?
 
 use crate::cluster::overlap::{Taken, overlaps};
 use crate::cluster::{ClusterSpec, Role};
@@ -58,32 +58,32 @@ pub(super) fn check_settings(
     ))
 }
 
-/// What the engine and its host lack is told before anything is made.
-pub(super) fn check_host(
-    facts: &Facts,
-    spec: &ClusterSpec,
-    networks: &[Network],
-    stages: &[Stage],
-    image_stages: &[Stage],
-    reporter: &Reporter,
-) -> Result<(), Error> {
-    let steps = || stages.iter().flat_map(|stage| &stage.steps);
+/// What the host is to carry.
+pub(super) fn load(stages: &[Stage], image_stages: &[Stage]) -> Load {
     let created = |role: Role| {
-        steps()
+        steps(stages)
             .filter(|step| matches!(step, Step::CreateNode(node) if node.role == role))
             .count() as u64
     };
-    if stages.is_empty() && image_stages.is_empty() {
-        return Ok(());
-    }
-    let local = std::env::var_os("DOCKER_HOST")
-        .is_none_or(|host| host.to_string_lossy().starts_with("unix:"));
-    let host = local.then(|| doctor::host::read(&facts.data_root));
-    let load = Load {
+    Load {
         masters: created(Role::Master),
         workers: created(Role::Worker),
         images: !image_stages.is_empty(),
-    };
+    }
+}
+
+fn steps(stages: &[Stage]) -> impl Iterator<Item = &Step> {
+    stages.iter().flat_map(|stage| &stage.steps)
+}
+
+/// The engine's host is this one.
+fn is_local() -> bool {
+    std::env::var_os("DOCKER_HOST").is_none_or(|host| host.to_string_lossy().starts_with("unix:"))
+}
+
+/// What the engine and its host lack is told before anything is made.
+pub(super) fn check_host(facts: &Facts, load: Load, reporter: &Reporter) -> Result<(), Error> {
+    let host = is_local().then(|| doctor::host::read(&facts.data_root));
     let mut fatal = Vec::new();
     for finding in doctor::examine(facts, host.as_ref(), load) {
         if finding.fatal {
@@ -100,29 +100,39 @@ pub(super) fn check_host(
             .collect();
         return Err(Error::with_hint(text.join("; "), remedies.join("; ")));
     }
-    if steps().any(|step| *step == Step::CreateNetwork) {
-        let mut taken: Vec<Taken> = networks
-            .iter()
-            .flat_map(|network| {
-                network.subnets.iter().map(|subnet| Taken {
-                    what: format!("Docker network `{}`", network.name),
-                    subnet: *subnet,
-                })
-            })
-            .collect();
-        if local {
-            taken.extend(doctor::host::routes());
-        }
-        let overlaps: Vec<String> = overlaps(spec, &taken)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        if !overlaps.is_empty() {
-            return Err(Error::with_hint(
-                overlaps.join("\n"),
-                "choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`",
-            ));
-        }
-    }
     Ok(())
+}
+
+/// The ranges of a network that is to be made must be nobody else's.
+pub(super) fn check_ranges(
+    spec: &ClusterSpec,
+    networks: &[Network],
+    stages: &[Stage],
+) -> Result<(), Error> {
+    if !steps(stages).any(|step| *step == Step::CreateNetwork) {
+        return Ok(());
+    }
+    let mut taken: Vec<Taken> = networks
+        .iter()
+        .flat_map(|network| {
+            network.subnets.iter().map(|subnet| Taken {
+                what: format!("Docker network `{}`", network.name),
+                subnet: *subnet,
+            })
+        })
+        .collect();
+    if is_local() {
+        taken.extend(doctor::host::routes());
+    }
+    let overlaps: Vec<String> = overlaps(spec, &taken)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if overlaps.is_empty() {
+        return Ok(());
+    }
+    Err(Error::with_hint(
+        overlaps.join("\n"),
+        "choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`",
+    ))
 }

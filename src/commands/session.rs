@@ -21,6 +21,8 @@ pub(super) struct Session {
     settings: Option<Settings>,
     pub(super) output: Output,
     pub(super) reporter: Reporter,
+    /// The log of this run; none where nothing is changed, or where it could not be made.
+    pub(super) log: Option<PathBuf>,
     /// Where logs and locks are.
     state: PathBuf,
 }
@@ -29,6 +31,8 @@ pub(super) struct Session {
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) id: u8,
+    /// The id was chosen just now, for a label that has none: until there is a network, others may choose the same.
+    pub(super) chosen: bool,
     pub(super) label: Option<String>,
     pub(super) names: Names,
 }
@@ -67,8 +71,8 @@ impl Session {
                 let id = ClusterId::new(settings.cluster.id.unwrap_or(0));
                 let name = Names::new(id, settings.cluster.label.as_deref()).context();
                 report::open_log(&state, &name, command).ok()
-            })
-            .map(|(file, _)| file);
+            });
+        let (log, path) = log.unzip();
         report::init_tracing(log.as_ref().and_then(|log| log.try_clone().ok()), verbosity);
         let terminal = report::interactive(std::io::stderr().is_terminal(), &environment);
         let reporter = Reporter::new(cli.global.output.into(), verbosity, terminal, log);
@@ -78,6 +82,7 @@ impl Session {
             settings,
             output: cli.global.output,
             reporter,
+            log: path,
             state,
         })
     }
@@ -136,24 +141,43 @@ impl Session {
         }
     }
 
-    /// Which cluster is meant, by the settings and by what the engine has: a label alone keeps the id that it has, or
-    /// takes the lowest that is free.
+    /// Which cluster is meant, by the settings and by what the engine has.
     pub(super) async fn identity(&self, engine: &Engine) -> Result<Identity, Error> {
         let cluster = &self.settings()?.cluster;
+        let by_label = cluster.id.is_none() && cluster.label.is_some();
+        let networks = if by_label {
+            networks(engine).await?
+        } else {
+            Vec::new()
+        };
+        self.identity_among(&networks)
+    }
+
+    /// Which cluster is meant, where the engine has these networks: a label alone keeps the id that it has, or takes the
+    /// lowest that is free.
+    pub(super) fn identity_among(&self, networks: &[Network]) -> Result<Identity, Error> {
+        let cluster = &self.settings()?.cluster;
         let label = cluster.label.clone();
-        let id = match (cluster.id, &label) {
-            (Some(id), _) => id,
-            (None, None) => 0,
+        let (id, chosen) = match (cluster.id, &label) {
+            (Some(id), _) => (id, false),
+            (None, None) => (0, false),
             (None, Some(label)) => {
-                let networks = ours(engine).await?;
                 let name = Names::new(ClusterId::new(0), Some(label)).context();
-                id_of(&networks, &name)
-                    .or_else(|| lowest_free(&networks))
-                    .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?
+                match id_of(networks, &name) {
+                    Some(id) => (id, false),
+                    None => lowest_free(networks)
+                        .map(|id| (id, true))
+                        .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?,
+                }
             }
         };
         let names = Names::new(ClusterId::new(id), label.as_deref());
-        Ok(Identity { id, label, names })
+        Ok(Identity {
+            id,
+            chosen,
+            label,
+            names,
+        })
     }
 
     /// The directory of a cluster's kubeconfig and kubectl.
@@ -229,16 +253,12 @@ fn is_remote(host: &str) -> bool {
     scheme == "ssh" || !is_this
 }
 
-/// The networks of all clusters.
-async fn ours(engine: &Engine) -> Result<Vec<Network>, Error> {
-    let networks = engine
+/// All networks of the engine.
+pub(super) async fn networks(engine: &Engine) -> Result<Vec<Network>, Error> {
+    engine
         .networks()
         .await
-        .map_err(|source| Error::other("look for clusters", source))?;
-    Ok(networks
-        .into_iter()
-        .filter(|network| network.labels.contains_key(label::CLUSTER))
-        .collect())
+        .map_err(|source| Error::other("look at the networks", source))
 }
 
 fn id(network: &Network) -> Option<u8> {

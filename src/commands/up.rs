@@ -1,115 +1,34 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
-use super::image::{self, Wanted};
+use super::image;
 use super::preflight;
-use super::session::{Identity, Session};
+use super::session::{self, Identity, Session};
+use super::surroundings::Surroundings;
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
-use crate::engine::{Engine, Facts, Found, Network, Rights, State, label};
+use crate::engine::{Engine, Found, Network, Rights, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Making, Times, Work};
 use crate::node::{files, phases, pod_ranges};
 use crate::pki::{self, PkiRequest, Validity};
 use crate::plan::{self, Observed, ObservedNode, Stage};
 use crate::ready::{self, Patience};
-use crate::report::{Event, Reporter, print_data};
+use crate::report::{Event, print_data};
 use crate::{kubeconfig, signal};
 use futures_util::future;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long the certificates of a cluster hold, in years: kept clusters outlive kubeadm's one.
 const CERTIFICATE_YEARS: u16 = 10;
 
-/// What the client's environment gives to builds and nodes.
-pub(super) struct Surroundings {
-    proxies: Vec<(String, String)>,
-    go: Vec<(String, String)>,
-    downloads: PathBuf,
-    show_output: bool,
-}
-
-impl Surroundings {
-    pub(super) fn of(session: &Session) -> Self {
-        let given = |names: &[&str]| -> Vec<(String, String)> {
-            let set = |name: &&str| {
-                session
-                    .environment
-                    .get(*name)
-                    .map(|value| ((*name).to_owned(), value.clone()))
-            };
-            names.iter().filter_map(set).collect()
-        };
-        let mut go = given(&[
-            "GOPROXY",
-            "GOSUMDB",
-            "GONOSUMDB",
-            "GONOSUMCHECK",
-            "GOPRIVATE",
-            "GONOPROXY",
-        ]);
-        if let Some(proxy) = session
-            .settings()
-            .ok()
-            .and_then(|settings| settings.source.go_proxy.clone())
-        {
-            go.retain(|(name, _)| name != "GOPROXY");
-            go.push(("GOPROXY".to_owned(), proxy));
-        }
-        let names = [
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "NO_PROXY",
-            "http_proxy",
-            "https_proxy",
-            "no_proxy",
-        ];
-        // kubeadm's output, as the proposal has it.
-        let show_output = session
-            .settings()
-            .is_ok_and(|settings| settings.verbose >= 2);
-        Self {
-            proxies: given(&names),
-            go,
-            downloads: session.downloads(),
-            show_output,
-        }
-    }
-
-    pub(super) fn work<'a>(
-        &'a self,
-        engine: &'a Engine,
-        facts: &'a Facts,
-        wanted: &'a Wanted,
-        cancel: &'a CancellationToken,
-        reporter: &'a Reporter,
-    ) -> Work<'a> {
-        Work {
-            engine,
-            facts,
-            inputs: &wanted.inputs,
-            images: &wanted.images,
-            proxies: &self.proxies,
-            go_environment: &self.go,
-            downloads: self.downloads.clone(),
-            cancel,
-            reporter,
-            show_output: self.show_output,
-        }
-    }
-}
-
 pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let reporter = &session.reporter;
     let cancel = signal::watch(reporter.clone());
     let began = Instant::now();
     let engine = session.engine().await?;
-    let facts = engine
-        .facts()
-        .await
-        .map_err(|source| Error::other("use the Docker engine", source))?;
-    let identity = session.identity(&engine).await?;
+    let mut networks = session::networks(&engine).await?;
+    let mut identity = session.identity_among(&networks)?;
     // A dry run changes nothing, and is in nobody's way.
     let _lock = if dry_run {
         None
@@ -119,35 +38,93 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     if !dry_run {
         reporter.send(Event::RunStarted {
             command: "up".to_owned(),
-            cluster: identity.names.context(),
+            cluster: Some(identity.names.context()),
         });
     }
+    loop {
+        let up = Up {
+            session,
+            engine: &engine,
+            identity: &identity,
+            networks: &networks,
+            cancel: &cancel,
+            began,
+        };
+        let error = match bring_up(&up, dry_run).await {
+            Err(error) if identity.chosen && range_is_taken(&error) => error,
+            result => return result,
+        };
+        // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
+        networks = session::networks(&engine).await?;
+        let next = session.identity_among(&networks)?;
+        if next.id == identity.id {
+            return Err(error);
+        }
+        reporter.note(format!(
+            "another run has taken cluster id {}: this cluster gets {}",
+            identity.id, next.id
+        ));
+        identity = next;
+    }
+}
 
-    let version = image::version(session).await?;
-    let spec = spec(session, &identity, version)?;
-    let networks = engine
-        .networks()
+/// Whether Docker has refused a network for its range.
+fn range_is_taken(error: &Error) -> bool {
+    error
+        .of_engine()
+        .is_some_and(|refusal| refusal.status().is_some() && refusal.message().contains("overlap"))
+}
+
+/// One try to bring a cluster up.
+struct Up<'a> {
+    session: &'a Session,
+    engine: &'a Engine,
+    identity: &'a Identity,
+    /// All networks of the engine, as they were when the identity was chosen.
+    networks: &'a [Network],
+    cancel: &'a CancellationToken,
+    began: Instant,
+}
+
+async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
+    let Up {
+        session,
+        engine,
+        identity,
+        networks,
+        cancel,
+        began,
+    } = *up;
+    let reporter = &session.reporter;
+    let facts = engine
+        .facts()
         .await
-        .map_err(|source| Error::other("look at the networks", source))?;
-    let containers = identity.containers(&engine).await?;
-    preflight::check_settings(&spec, &networks, &containers)?;
-    let mut observed = observe(&engine, &identity, &spec, &networks, containers).await?;
+        .map_err(|source| Error::other("use the Docker engine", source))?;
+    let version = image::version(session).await?;
+    let spec = spec(session, identity, version)?;
+    let containers = identity.containers(engine).await?;
+    preflight::check_settings(&spec, networks, &containers)?;
+    let mut observed = observe(engine, identity, &spec, networks, containers).await?;
     let stages = plan::plan(&spec, &observed);
     let (wanted, images_lock) = if plan::creates(&stages, None) {
         // Held while others may make the same images; a dry run makes none.
         let lock = if dry_run {
             None
         } else {
-            Some(session.lock_images(&cancel).await?)
+            Some(session.lock_images(cancel).await?)
         };
         (
-            image::wanted(session, &engine, &facts, version, &mut observed).await?,
+            image::wanted(session, engine, &facts, version, &mut observed).await?,
             lock,
         )
     } else {
         (image::unneeded(session, version)?, None)
     };
-    preflight::check_host(&facts, &spec, &networks, &stages, &wanted.stages, reporter)?;
+    if !stages.is_empty() || !wanted.stages.is_empty() {
+        let load = preflight::load(&stages, &wanted.stages);
+        preflight::check_host(&facts, load, reporter)?;
+        preflight::check_ranges(&spec, networks, &stages)?;
+    }
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
@@ -156,16 +133,16 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     }
 
     let surroundings = Surroundings::of(session);
-    let work = surroundings.work(&engine, &facts, &wanted, &cancel, reporter);
+    let work = surroundings.work(engine, &facts, &wanted, cancel, reporter);
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let kubectl = fetch_kubectl(session, &identity, &engine, version);
+    let kubectl = fetch_kubectl(session, identity, engine, version);
     if !stages.is_empty() {
-        let making = making(&engine, &work, &spec, &stages).await?;
+        let making = making(engine, &work, &spec, &stages).await?;
         execute::run(&stages, &work, Some(&making), &mut times).await?;
     }
-    let config = write_kubeconfig(session, &engine, &identity, &spec).await?;
+    let config = write_kubeconfig(session, engine, identity, &spec).await?;
 
     let patience = if stages.is_empty() {
         Patience::STANDING
@@ -179,7 +156,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     });
     let client = ready::client(&config)?;
     let waiting = async {
-        ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await?;
+        ready::wait(&client, engine, &spec, patience, reporter, cancel).await?;
         pod_ranges::assign(&client, &spec).await
     };
     let (result, fetched) = tokio::join!(waiting, kubectl);
@@ -206,7 +183,8 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     });
     reporter.send(Event::RunFinished {
         ok: true,
-        next: next_steps(session, &identity)?,
+        next: next_steps(session, identity)?,
+        log: None,
     });
     Ok(exit_code::OK)
 }

@@ -6,7 +6,7 @@ fn command() -> Error {
     Error::Command {
         node: "kube-master".into(),
         command: "kubeadm init --config /etc/kubeadm.conf".into(),
-        status: 1,
+        ending: Ending::Status(1),
         output_tail: vec![
             "[init] waiting".into(),
             "\u{1b}[31merror execution phase\u{1b}[0m".into(),
@@ -44,6 +44,26 @@ fn a_failed_command_in_a_stage() {
     hint: the host's limits for inotify are too low for several nodes:
           `sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=524288`
     ");
+}
+
+#[test]
+fn a_command_ends_in_several_ways() {
+    for (ending, wanted) in [
+        (Ending::Status(3), "`a` on `n` ended with status 3"),
+        (Ending::Signal(9), "`a` on `n` was ended by signal 9"),
+        (Ending::Running, "`a` on `n` still runs"),
+        (Ending::Unknown, "`a` on `n` has failed"),
+    ] {
+        let error = Error::Command {
+            node: "n".into(),
+            command: "a".into(),
+            ending,
+            output_tail: Vec::new(),
+            unit: None,
+            journal_tail: Vec::new(),
+        };
+        assert_eq!(error.to_string(), wanted);
+    }
 }
 
 #[test]

@@ -227,7 +227,7 @@ pub(super) async fn await_phases(
 /// Shows what the phases print for as long as they are waited for; never ends by itself.
 async fn follow_output(work: &Work<'_>, node: &NodeSpec) {
     if work.show_output {
-        let command = [
+        let command = phases::watching(&[
             "journalctl",
             "-f",
             "-n",
@@ -238,7 +238,7 @@ async fn follow_output(work: &Work<'_>, node: &NodeSpec) {
             "local-cluster-phase@*",
             "-u",
             "local-cluster-api-phase@*",
-        ];
+        ]);
         // What is shown is a help: its failure is told by nothing but its absence.
         let _ = work
             .engine

@@ -3,12 +3,13 @@
 use super::Work;
 use crate::engine::{Build, EngineError, Job, Mount, Rights, label};
 use crate::error::Error;
-use crate::image::context;
+use crate::image::context::{self, File};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
 use crate::report::{Event, Unit};
 use crate::source::modules::extra_image;
 use crate::source::release::{self, Release};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// The node image's entry point, as its Dockerfile has it.
@@ -55,6 +56,9 @@ pub(super) async fn build_node_base(work: &Work<'_>) -> Result<(), Error> {
 async fn build(work: &Work<'_>, tag: &str, context: Vec<u8>) -> Result<(), Error> {
     let mut arguments: BTreeMap<String, String> = work.proxies.iter().cloned().collect();
     arguments.insert("BASE".to_owned(), work.images.base.clone());
+    if let Some(mirror) = &work.inputs.base.debian_mirror {
+        arguments.insert("DEBIAN_MIRROR".to_owned(), mirror.clone());
+    }
     let build = Build {
         tag: tag.to_owned(),
         context,
@@ -91,17 +95,13 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
     create_cache(work)
         .await
         .map_err(|source| Error::other(doing(), source))?;
-    let pairs = programs.component.environment.iter().cloned();
-    let more = work
-        .proxies
-        .iter()
-        .chain(work.go_environment)
-        .map(|(name, value)| format!("{name}={value}"));
+    let mut files = programs.component.module();
+    files.push(environment(work.proxies.iter().chain(work.go_environment)));
     let job = Job {
         name: format!("local-cluster-build-{name}"),
         image: work.images.builder.clone(),
-        command: programs.component.command(),
-        environment: pairs.chain(more).collect(),
+        command: programs.component.command(&programs.folder),
+        environment: programs.component.environment.clone(),
         mounts: vec![cache_mount(false)],
         labels: crate::image::job_labels("build"),
         rights: None,
@@ -111,20 +111,15 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
     let (mut done, mut total) = (0, None);
     let result = work
         .engine
-        .run_job(
-            &job,
-            Some(programs.component.archive()),
-            work.cancel,
-            |line| {
-                match line.strip_prefix("total ") {
-                    Some(count) => total = count.parse().ok(),
-                    None if total.is_some() && !line.starts_with("go: ") => done += 1,
-                    None => {}
-                }
-                packages.show(done, total);
-                output(work, name, line);
-            },
-        )
+        .run_job(&job, Some(context::archive(&files)), work.cancel, |line| {
+            match line.strip_prefix("total ") {
+                Some(count) => total = count.parse().ok(),
+                None if total.is_some() && !line.starts_with("go: ") => done += 1,
+                None => {}
+            }
+            packages.show(done, total);
+            output(work, name, line);
+        })
         .await;
     packages.finish();
     remove_job(
@@ -277,12 +272,6 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         .iter()
         .filter_map(|name| extra_image(name, work.inputs.version))
         .collect();
-    let mut environment: Vec<String> = work
-        .proxies
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    environment.push(format!("EXTRA_IMAGES={}", extras.join(" ")));
     let job = Job {
         name: work.images.preload_job().to_owned(),
         image: work.images.node.clone(),
@@ -290,7 +279,7 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
             .into_iter()
             .chain::<Vec<String>>(command)
             .collect(),
-        environment,
+        environment: vec![format!("EXTRA_IMAGES={}", extras.join(" "))],
         mounts: vec![
             Mount {
                 volume: volume.clone(),
@@ -303,10 +292,11 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         rights: Some(rights(work).await?),
         host_network,
     };
+    let files = context::archive(&[environment(work.proxies.iter())]);
     let mut images = Counter::new(work, "images");
     let result = work
         .engine
-        .run_job(&job, None, work.cancel, |line| {
+        .run_job(&job, Some(files), work.cancel, |line| {
             if let Some(rest) = line.strip_prefix("progress ") {
                 let mut numbers = rest.split_whitespace().map(str::parse);
                 if let (Some(Ok(done)), Some(Ok(total))) = (numbers.next(), numbers.next()) {
@@ -347,6 +337,16 @@ pub(super) async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
                 "remove it with `local-cluster clean --images`, and it is made anew",
             )
         })
+}
+
+/// What a job gets of the client's environment, as a file that it reads and removes. A proxy may have a password, and Docker
+/// shows a container's own environment for as long as the container is kept.
+fn environment<'a>(variables: impl Iterator<Item = &'a (String, String)>) -> File<'static> {
+    let text = variables.fold(String::new(), |mut text, (name, value)| {
+        writeln!(text, "{name}={value}").expect("writing to memory does not fail");
+        text
+    });
+    File::new("run/local-cluster-environment", 0o600, text.into_bytes())
 }
 
 async fn create_cache(work: &Work<'_>) -> Result<(), EngineError> {

@@ -101,7 +101,7 @@ fn each_input_changes_the_names_of_what_it_goes_into() {
             );
         }
     }
-    // From where else it comes makes another node; from which mirror does not: a release is the same everywhere.
+    // From where else it comes makes another node, and so does another mirror: nobody says that it has the same files.
     assert_eq!(
         changed(&release(), |inputs| inputs.origin = Origin::Modules),
         ["node", "preload"]
@@ -112,8 +112,13 @@ fn each_input_changes_the_names_of_what_it_goes_into() {
     };
     assert_eq!(
         changed(&release(), |inputs| inputs.origin =
-            mirror("http://mirror", "mirror:5000")),
-        Vec::<&str>::new()
+            mirror("http://mirror", "registry.k8s.io")),
+        ["node", "preload"]
+    );
+    assert_eq!(
+        changed(&release(), |inputs| inputs.origin =
+            mirror("https://dl.k8s.io/release", "mirror:5000")),
+        ["preload"]
     );
 }
 
@@ -157,6 +162,32 @@ fn programs_lie_in_folders_of_their_own() {
     let plan = ImagePlan::new(&inputs(release()));
     assert_eq!(names(&plan.node_programs), ["containerd", "runc"]);
     assert_eq!(names(&plan.image_programs), Vec::<&str>::new());
+}
+
+#[test]
+fn programs_are_of_the_builder_that_built_them() {
+    let folders = |inputs: &ImageInputs| -> Vec<String> {
+        let plan = ImagePlan::new(inputs);
+        let all = plan.node_programs.iter().chain(&plan.image_programs);
+        all.map(|programs| programs.folder.clone()).collect()
+    };
+    let before = folders(&inputs(Origin::Modules));
+    let mut other = inputs(Origin::Modules);
+    other.base.name = "debian:13".to_owned();
+    let after = folders(&other);
+    assert!(
+        before.iter().all(|folder| !after.contains(folder)),
+        "{before:?} {after:?}"
+    );
+    // Whoever signs for the proxy on the way: the sums say that the modules are the same.
+    let mut signed = inputs(Origin::Modules);
+    signed.ca_bundle = Some(b"-".to_vec());
+    assert_eq!(folders(&signed), before);
+    for programs in ImagePlan::new(&inputs(Origin::Modules)).node_programs {
+        let component = programs.component;
+        assert_ne!(component.folder("one"), component.folder("another"));
+        assert_eq!(component.command("folder")[1], "folder");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::cluster::Role;
 use crate::engine::{Engine, EngineError};
-use crate::error::Error;
+use crate::error::{Ending, Error};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,11 @@ const WORKER: [&str; 1] = ["join"];
 /// How long a node's phases may take: many times what they take on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// How long a command that watches may live in its node, in seconds. Nobody ends it when the program is killed: Docker goes
+/// on reading what it writes.
+const WATCHING: &str = "310";
+
+const KUBELET: &str = "kubelet.service";
 const SCRIPT: &str = "/usr/local/lib/local-cluster/phases";
 
 /// The phases of a node.
@@ -71,6 +76,11 @@ pub async fn observe(engine: &Engine, container: &str, role: Role) -> Result<Pha
     Ok(read(role, &executed.text()))
 }
 
+/// A command that would never end, with an end: shortly after nobody can be waiting for it any more.
+pub fn watching<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    [&["timeout", WATCHING], command].concat()
+}
+
 /// Waits until these phases of a node are complete; `done` is told of each.
 pub async fn wait(
     engine: &Engine,
@@ -79,17 +89,16 @@ pub async fn wait(
     cancel: &CancellationToken,
     mut done: impl FnMut(&str) + Send,
 ) -> Result<(), Error> {
-    let mut command = vec![SCRIPT, "watch"];
-    command.extend(names);
+    let command = watching(&[&[SCRIPT, "watch"], names].concat());
     let mut failed = None;
     let watching = engine.exec_lines(container, &command, |line| {
         if let Some(phase) = line.strip_prefix("done ") {
             done(phase);
-        } else if let Some((phase, unit)) = line
+        } else if let Some((_, unit)) = line
             .strip_prefix("failed ")
             .and_then(|rest| rest.split_once(' '))
         {
-            failed = Some((phase.to_owned(), unit.to_owned()));
+            failed = Some(unit.to_owned());
         }
     });
     let status = tokio::select! {
@@ -105,7 +114,7 @@ pub async fn wait(
             format!("node {container} stopped before its phases were complete"),
             "look at `docker logs`, or run `local-cluster down` and then `local-cluster up`",
         )),
-        Some((phase, unit)) => Err(explain(engine, container, &phase, &unit).await),
+        Some(unit) => Err(explain(engine, container, &unit).await),
     }
 }
 
@@ -121,14 +130,9 @@ async fn late(engine: &Engine, container: &str, names: &[&str]) -> Error {
     let pending = names
         .iter()
         .find(|name| !done.lines().any(|line| line == format!("done {name}")));
-    let phase = pending.copied().unwrap_or("the last");
-    let explained = explain(
-        engine,
-        container,
-        phase,
-        &format!("local-cluster-*phase@{phase}.service"),
-    )
-    .await;
+    // The last one may have become complete in the meantime.
+    let phase = pending.or(names.last()).copied().unwrap_or_default();
+    let explained = explain(engine, container, &unit_of(phase)).await;
     Error::other(
         format!(
             "complete phase {phase} on {container} within {} s",
@@ -138,36 +142,71 @@ async fn late(engine: &Engine, container: &str, names: &[&str]) -> Error {
     )
 }
 
-/// A failed phase with the end of its unit's journal.
-async fn explain(engine: &Engine, container: &str, phase: &str, unit: &str) -> Error {
-    let journal = |unit: &str, lines: &'static str| {
-        let unit = unit.to_owned();
-        async move {
-            let command = [
-                "journalctl",
-                "--no-pager",
-                "-o",
-                "cat",
-                "-n",
-                lines,
-                "-u",
-                &unit,
-            ];
-            engine
-                .exec(container, &command)
-                .await
-                .map(|executed| executed.tail(40))
-                .unwrap_or_default()
-        }
+/// The unit that runs a phase.
+fn unit_of(phase: &str) -> String {
+    let kind = if API_SERVER.contains(&phase) || WORKER.contains(&phase) {
+        "local-cluster-phase"
+    } else {
+        "local-cluster-api-phase"
     };
-    let (output_tail, journal_tail) =
-        tokio::join!(journal(unit, "30"), journal("kubelet.service", "10"));
+    format!("{kind}@{phase}.service")
+}
+
+/// The command of a unit and how it ended, as `systemctl show` tells it. PURE.
+fn read_unit(shown: &str) -> Option<(String, Ending)> {
+    let value = |name: &str| {
+        shown
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    // `{ path=/bin/a ; argv[]=/bin/a b ; ignore_errors=no ; ... }`
+    let (_, rest) = value("ExecStart")?.split_once("argv[]=")?;
+    let (command, _) = rest.split_once(" ; ")?;
+    let status = value("ExecMainStatus").and_then(|status| status.parse().ok());
+    // The kernel's numbers: 1 for an exit, 2 and 3 for a signal, without and with a core dump.
+    let ending = match (value("ExecMainCode"), status) {
+        (Some("0"), _) => Ending::Running,
+        (Some("1"), Some(status)) => Ending::Status(status),
+        (Some("2" | "3"), Some(signal)) => Ending::Signal(signal),
+        _ => Ending::Unknown,
+    };
+    Some((command.to_owned(), ending))
+}
+
+/// A phase that is not complete: its unit's command as systemd has it, and the end of its journal and of kubelet's.
+async fn explain(engine: &Engine, container: &str, unit: &str) -> Error {
+    let properties = "ExecStart,ExecMainCode,ExecMainStatus";
+    let shown = engine
+        .exec(container, &["systemctl", "show", "-p", properties, unit])
+        .await
+        .map(|executed| executed.text())
+        .unwrap_or_default();
+    // A node that has stopped says nothing of its units.
+    let (command, ending) = read_unit(&shown).unwrap_or_else(|| (unit.to_owned(), Ending::Unknown));
+    let journal = async |unit: &str, lines: &str| {
+        let command = [
+            "journalctl",
+            "--no-pager",
+            "-o",
+            "cat",
+            "-n",
+            lines,
+            "-u",
+            unit,
+        ];
+        engine
+            .exec(container, &command)
+            .await
+            .map(|executed| executed.tail(40))
+            .unwrap_or_default()
+    };
+    let (output_tail, journal_tail) = tokio::join!(journal(unit, "30"), journal(KUBELET, "10"));
     Error::Command {
         node: container.to_owned(),
-        command: format!("/usr/local/lib/local-cluster/phase {phase}"),
-        status: 1,
+        command,
+        ending,
         output_tail,
-        unit: Some("kubelet.service".to_owned()),
+        unit: Some(KUBELET.to_owned()),
         journal_tail,
     }
 }
@@ -192,6 +231,36 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_says_what_it_ran_and_how_that_ended() {
+        let shown = |code: &str, status: &str| {
+            format!(
+                "ExecMainCode={code}\nExecMainStatus={status}\nExecStart={{ path=/lib/phase ; argv[]=/lib/phase join ; \
+                 ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=7 ; code=exited ; status={status} }}\n"
+            )
+        };
+        for (code, status, ending) in [
+            ("1", "1", Ending::Status(1)),
+            ("1", "203", Ending::Status(203)),
+            ("2", "9", Ending::Signal(9)),
+            ("0", "0", Ending::Running),
+            ("?", "", Ending::Unknown),
+        ] {
+            assert_eq!(
+                read_unit(&shown(code, status)),
+                Some(("/lib/phase join".to_owned(), ending))
+            );
+        }
+        assert_eq!(read_unit("Failed to connect to bus"), None);
+    }
+
+    #[test]
+    fn what_watches_outlives_those_who_wait_and_not_for_long() {
+        let lives = Duration::from_secs(WATCHING.parse().unwrap());
+        assert!(lives > PATIENCE && lives < 2 * PATIENCE);
+        assert_eq!(watching(&["a", "b"]), ["timeout", WATCHING, "a", "b"]);
+    }
+
+    #[test]
     fn the_targets_want_the_phases_that_are_waited_for() {
         for (role, target) in [
             (
@@ -207,11 +276,15 @@ mod tests {
                 ),
             ),
         ] {
-            let wanted: BTreeSet<&str> = target
+            let wanted: BTreeSet<String> = target
                 .split_whitespace()
-                .filter_map(|word| word.split_once('@')?.1.strip_suffix(".service"))
+                .filter(|word| word.contains('@'))
+                .filter_map(|word| Some(word.rsplit('=').next()?.to_owned()))
                 .collect();
-            assert_eq!(wanted, of(role).iter().copied().collect());
+            assert_eq!(
+                wanted,
+                of(role).iter().map(|phase| unit_of(phase)).collect()
+            );
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn script() -> Vec<(Duration, Event)> {
             0.0,
             Event::RunStarted {
                 command: "up".into(),
-                cluster: "default".into(),
+                cluster: Some("default".into()),
             },
         ),
         (
@@ -151,6 +151,7 @@ pub(super) fn script() -> Vec<(Duration, Event)> {
             Event::RunFinished {
                 ok: false,
                 next: vec!["run `local-cluster dump`".into()],
+                log: Some("/state/up.log".into()),
             },
         ),
     ];
@@ -191,6 +192,7 @@ fn plain_shows_stages_failures_and_long_steps() {
      1m 07s  in all
 
     run `local-cluster dump`
+    the log of this run is /state/up.log
     ");
 }
 
@@ -220,6 +222,7 @@ fn plain_shows_steps_and_output_when_asked() {
      1m 07s  in all
 
     run `local-cluster dump`
+    the log of this run is /state/up.log
     ");
 }
 
@@ -249,7 +252,7 @@ fn json_has_an_object_a_line() {
     {"elapsed":9.1,"event":"stage_finished","stage":"nodes","took":6.0,"ok":false}
     {"elapsed":9.1,"event":"failed","text":"error: stage `nodes` failed\n  caused by: no space"}
     {"elapsed":9.2,"event":"summary","stages":[{"stage":"binaries","took":3.0},{"stage":"nodes","took":64.0}],"total":67.0}
-    {"elapsed":9.2,"event":"run_finished","ok":false,"next":["run `local-cluster dump`"]}
+    {"elapsed":9.2,"event":"run_finished","ok":false,"next":["run `local-cluster dump`"],"log":"/state/up.log"}
     "#);
     for line in written.text().lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();

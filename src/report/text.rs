@@ -68,7 +68,11 @@ impl Colour {
 pub(super) fn lines(event: &Event, verbosity: u8, colour: Colour) -> Vec<String> {
     match event {
         Event::RunStarted { command, cluster } if verbosity >= 1 => {
-            vec![format!("local-cluster {command}: cluster `{cluster}`")]
+            let cluster = cluster.as_ref().map(|name| format!(": cluster `{name}`"));
+            vec![format!(
+                "local-cluster {command}{}",
+                cluster.unwrap_or_default()
+            )]
         }
         Event::StageFinished { stage, took, ok } => vec![finished(" ", stage, *took, *ok, colour)],
         Event::StepFinished { step, took, ok, .. }
@@ -83,7 +87,12 @@ pub(super) fn lines(event: &Event, verbosity: u8, colour: Colour) -> Vec<String>
         Event::Warning { text, hint } => warning(text, hint.as_deref(), colour),
         Event::Failed { text } => text.lines().map(|line| failed(line, colour)).collect(),
         Event::Summary { stages, total } => summary(stages, *total),
-        Event::RunFinished { next, .. } => next_lines(next),
+        Event::RunFinished { next, log, .. } => {
+            let log = log
+                .as_ref()
+                .map(|path| format!("the log of this run is {path}"));
+            next_lines(next.iter().cloned().chain(log))
+        }
         Event::RunStarted { .. }
         | Event::StageStarted { .. }
         | Event::StepStarted { .. }
@@ -135,11 +144,11 @@ fn summary(stages: &[(String, Duration)], total: Duration) -> Vec<String> {
     lines
 }
 
-fn next_lines(next: &[String]) -> Vec<String> {
-    let mut lines = Vec::new();
-    if !next.is_empty() {
-        lines.push(String::new());
-        lines.extend(next.iter().cloned());
+fn next_lines(next: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    lines.extend(next);
+    if lines.len() == 1 {
+        lines.clear();
     }
     lines
 }
@@ -224,6 +233,16 @@ mod tests {
             progress("empty", 0, Some(0), Unit::Bytes),
             "empty 100 % (0.0 of 0.0 KiB)"
         );
+    }
+
+    #[test]
+    fn a_command_without_a_cluster_names_none() {
+        let of = |command: &str, cluster: Option<&str>| {
+            let (command, cluster) = (command.to_owned(), cluster.map(str::to_owned));
+            lines(&Event::RunStarted { command, cluster }, 1, Colour::OFF)
+        };
+        assert_eq!(of("image build", None), ["local-cluster image build"]);
+        assert_eq!(of("up", Some("a")), ["local-cluster up: cluster `a`"]);
     }
 
     #[test]

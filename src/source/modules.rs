@@ -78,10 +78,12 @@ pub struct Component {
 }
 
 impl Component {
-    /// The name of the folder in which the programs appear: a digest over all that goes into them.
-    pub fn folder(&self) -> String {
+    /// The name of the folder in which the programs appear: a digest over all that goes into them, `builder` being what
+    /// they are built by.
+    pub fn folder(&self, builder: &str) -> String {
         let key = digest(&[
-            &self.archive(),
+            builder.as_bytes(),
+            &archive(&self.module()),
             self.packages.join(" ").as_bytes(),
             self.linker_flags.as_bytes(),
             self.environment.join(" ").as_bytes(),
@@ -89,21 +91,17 @@ impl Component {
         format!("{}-{}-{key}", self.name, self.version)
     }
 
-    /// The main module as an archive that unpacks to `/module`.
-    pub fn archive(&self) -> Vec<u8> {
-        let files: Vec<File<'_>> = self
-            .files
-            .iter()
-            .map(|&(name, data)| File::new(format!("module/{name}"), 0o644, data))
-            .collect();
-        archive(&files)
+    /// The main module, to be unpacked to `/module`.
+    pub fn module(&self) -> Vec<File<'static>> {
+        let file = |&(name, data): &Embedded| File::new(format!("module/{name}"), 0o644, data);
+        self.files.iter().map(file).collect()
     }
 
     /// The command that builds it in the builder.
-    pub fn command(&self) -> Vec<String> {
+    pub fn command(&self, folder: &str) -> Vec<String> {
         let mut command = vec![
             "/usr/local/bin/build-programs".to_owned(),
-            self.folder(),
+            folder.to_owned(),
             self.linker_flags.clone(),
         ];
         command.extend(self.packages.iter().map(|package| (*package).to_owned()));

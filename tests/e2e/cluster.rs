@@ -2,7 +2,10 @@
 
 use crate::program::{Program, engine};
 use serde_json::Value;
+use std::fs::File;
 
+const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 const NODES: [&str; 3] = ["kube-master", "kube-node-1", "kube-node-2"];
 
 #[cfg(feature = "e2e-all")]
@@ -19,7 +22,9 @@ fn three_nodes_do_what_a_cluster_does() {
     certificates_hold_for_ten_years(&program);
     images_can_be_removed(&program);
     broken_dns_is_told(&program);
+    commands_get_their_input(&program);
     restarts(&program);
+    unused_images_are_collected(&program);
     program.ok(&["down"]);
     let status: Value = serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap();
     assert_eq!(status["exists"], false);
@@ -70,11 +75,7 @@ fn settings_and_status(program: &Program) {
 }
 
 fn networking(program: &Program) {
-    program.kubectl(&[
-        "apply",
-        "-f",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml"),
-    ]);
+    program.kubectl(&["apply", "-f", WORKLOAD]);
     program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
     let list = |path: &str| -> Vec<String> {
         let path = format!("jsonpath={{.items[*].{path}}}");
@@ -172,7 +173,6 @@ fn certificates_hold_for_ten_years(program: &Program) {
 }
 
 fn images_can_be_removed(program: &Program) {
-    let image = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
     program.exec(
         "kube-node-1",
         &[
@@ -189,7 +189,7 @@ fn images_can_be_removed(program: &Program) {
         "kube-node-1",
         &["ctr", "-n", "k8s.io", "images", "ls", "-q"],
     );
-    assert!(left.contains(image) && !left.contains("etcd"), "{left}");
+    assert!(left.contains(AGNHOST) && !left.contains("etcd"), "{left}");
     // The other nodes share the files, and have theirs.
     assert!(
         program
@@ -223,6 +223,81 @@ fn broken_dns_is_told(program: &Program) {
         "--replicas=2",
     ]);
     program.ok(&["up"]);
+}
+
+fn commands_get_their_input(program: &Program) {
+    let file = program.home().join("input");
+    std::fs::write(&file, "0123456789abcde\n".repeat(1 << 16)).unwrap();
+    let ended = |stdin: std::process::Stdio, command: &[&str]| {
+        let arguments = [&["exec", "kube-node-1"], command].concat();
+        let output = program.command(&arguments).stdin(stdin).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let input = File::open(&file).unwrap();
+    assert_eq!(ended(input.into(), &["wc", "-c"]), "1048576\n");
+    assert_eq!(ended(std::process::Stdio::null(), &["cat"]), "");
+    // Nobody writes to this pipe or closes it: a command that does not read ends all the same.
+    let (open, _writer) = std::io::pipe().unwrap();
+    assert_eq!(ended(open.into(), &["echo", "done"]), "done\n");
+}
+
+/// kubelet takes an image that nobody uses from its node, though other nodes share the files, and the node can have it again.
+fn unused_images_are_collected(program: &Program) {
+    let (collecting, other) = ("kube-node-2", "kube-node-1");
+    let images = |node: &str| -> Vec<String> {
+        let listed = program.exec(node, &["ctr", "-n", "k8s.io", "images", "ls", "-q"]);
+        listed.lines().map(str::to_owned).collect()
+    };
+    let runs = |name: &str, node: &str| {
+        let overrides = format!(r#"{{"spec":{{"nodeName":"{node}"}}}}"#);
+        let pod = ["run", name, "--image-pull-policy=Never", "--image", AGNHOST];
+        program.kubectl(&[&pod[..], &["--overrides", &overrides, "--", "pause"]].concat());
+        let ready = ["--for=condition=Ready", "--timeout=60s"];
+        program.kubectl(&[&["wait", &format!("pod/{name}")], &ready[..]].concat());
+    };
+    program.kubectl(&["delete", "-f", WORKLOAD]);
+    let before = images(collecting);
+    let collect = "sed -i '/^image.*GC/d' /var/lib/kubelet/config.yaml && \
+                   printf '%s\n' 'imageGCHighThresholdPercent: 1' 'imageGCLowThresholdPercent: 0' 'imageMinimumGCAge: 1ms' \
+                   >>/var/lib/kubelet/config.yaml && systemctl restart kubelet";
+    program.exec(collecting, &["sh", "-c", collect]);
+    program.until("kubelet has collected the image", |_| {
+        !images(collecting).iter().any(|image| image == AGNHOST)
+    });
+    // What kubeadm asks for is pinned.
+    let pinned = |images: Vec<String>| -> Vec<String> {
+        let of_kubeadm = |image: &String| {
+            image.starts_with("registry.k8s.io/") && !image.contains("/e2e-test-images/")
+        };
+        images.into_iter().filter(of_kubeadm).collect()
+    };
+    assert_eq!(pinned(images(collecting)), pinned(before));
+    runs("other", other);
+
+    let archive = program.home().join("agnhost.tar");
+    let export = [
+        "exec", other, "ctr", "-n", "k8s.io", "images", "export", "-", AGNHOST,
+    ];
+    std::fs::write(&archive, program.run(&export).stdout).unwrap();
+    let import = [
+        "exec", collecting, "ctr", "-n", "k8s.io", "images", "import", "-",
+    ];
+    let archive = File::open(&archive).unwrap();
+    let imported = program.command(&import).stdin(archive).output().unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+    runs("again", collecting);
+    let container = program.container(collecting);
+    engine("POST", &format!("/containers/{container}/restart?t=10"));
+    program.until(
+        "the pod runs again in the node that was restarted",
+        |program| {
+            let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
+            let ready = ["--for=condition=Ready", "--timeout=10s"];
+            let waited = program.run(&[&["kubectl", "wait", "pod/again"], &ready[..]].concat());
+            waited.status.success() && program.kubectl(&["get", "pod/again", "-o", restarts]) != "0"
+        },
+    );
 }
 
 /// All containers at once; nobody helps them up.

@@ -1,6 +1,8 @@
 //! Runs that are killed, and runs that meet each other.
 
 use crate::program::{Program, engine};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "e2e-all")]
@@ -94,4 +96,67 @@ fn an_interrupted_up_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("local-cluster up"), "{text}");
     program.ok(&["up", "--num-nodes", "0"]);
+}
+
+#[test]
+fn a_phase_that_fails_is_told_with_what_ran() {
+    let program = Program::new(232);
+    let node = "kube-master";
+    program.ok(&["up", "--num-nodes", "0"]);
+    // The phase runs again, with a kubeadm that fails only when `up` is waiting for it.
+    let kubeadm =
+        "#!/bin/sh\nuntil [ -e /run/go ]; do sleep 0.1; done\necho no addon >&2\nexit 7\n";
+    let replace = "printf %s \"$1\" >/usr/local/bin/kubeadm && rm /data/local-cluster/done/kube-proxy && \
+                   systemctl --no-block restart local-cluster-api-phase@kube-proxy";
+    program.exec(node, &["sh", "-c", replace, "sh", kubeadm]);
+    let up = program.spawn(&["up", "--num-nodes", "0"]);
+    let watched = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'phases [w]atch'";
+    program.until("the phases are watched", |program| {
+        let found = program.run(&["exec", node, "sh", "-c", watched]);
+        found.status.success()
+    });
+    program.exec(node, &["touch", "/run/go"]);
+    let output = up.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for part in [
+        "`/usr/local/lib/local-cluster/phase kube-proxy` on `kube-master-cluster-232` ended with status 7",
+        "no addon",
+        "the log of this run is /",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // Its units have given up: it is made anew.
+    program.ok(&["up", "--num-nodes", "0"]);
+}
+
+#[test]
+fn two_new_labels_at_once_get_numbers_of_their_own() {
+    // A range of their own: nobody else's clusters are near.
+    let up = ["up", "--num-nodes", "0", "--dind-subnet", "10.230.0.0/16"];
+    let programs = ["e2e-one", "e2e-two"].map(Program::labelled);
+    let runs = programs.each_ref().map(|program| program.spawn(&up));
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+    }
+    let networks: Value = serde_json::from_str(&engine("GET", "/networks")).unwrap();
+    let ids: BTreeSet<&str> = networks
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|network| {
+            let labels = &network["Labels"];
+            let ours = labels["local-cluster.cluster"]
+                .as_str()?
+                .starts_with("local-cluster-e2e-");
+            ours.then(|| labels["local-cluster.id"].as_str())?
+        })
+        .collect();
+    assert_eq!(ids.len(), 2, "{networks}");
+    for program in &programs {
+        let nothing = program.ok(&[&up[..], &["--dry-run"]].concat());
+        assert_eq!(nothing, "nothing to do\n");
+    }
 }

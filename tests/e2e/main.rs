@@ -6,3 +6,6 @@
 mod cluster;
 mod faults;
 mod program;
+mod release;
+#[cfg(feature = "e2e-all")]
+mod zz_whole_engine;

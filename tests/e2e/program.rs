@@ -11,24 +11,45 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// One cluster of one test; removed when the test is over, well or not.
 pub(crate) struct Program {
     home: TempDir,
-    id: String,
+    /// The flag that says which cluster is meant, and its value.
+    which: [String; 2],
+    /// What the names of its containers end in.
+    suffix: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
     /// A cluster id that no person uses, a number for each test.
     pub(crate) fn new(id: u8) -> Self {
+        Self::of("--cluster-id", &id.to_string(), format!("cluster-{id}"))
+    }
+
+    /// A cluster with a name, whose number the program chooses.
+    pub(crate) fn labelled(label: &str) -> Self {
+        Self::of("--label", label, label.to_owned())
+    }
+
+    fn of(flag: &str, value: &str, suffix: String) -> Self {
         let program = Self {
             home: TempDir::new().unwrap(),
-            id: id.to_string(),
+            which: [flag.to_owned(), value.to_owned()],
+            suffix,
+            environment: Vec::new(),
         };
         program.run(&["clean"]);
         program
     }
 
+    /// The same with a variable of the environment.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local-cluster"));
         command
-            .args(["--cluster-id", &self.id])
+            .args(&self.which)
             .args(arguments)
             .env("HOME", self.home.path())
             .env(
@@ -37,6 +58,7 @@ impl Program {
             )
             .env_remove("KUBECONFIG")
             .env("K8S_DIND_PRELOAD", "agnhost")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -88,7 +110,7 @@ impl Program {
 
     /// The name of a node's container.
     pub(crate) fn container(&self, node: &str) -> String {
-        format!("{node}-cluster-{}", self.id)
+        format!("{node}-{}", self.suffix)
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -113,17 +135,28 @@ impl Drop for Program {
 
 /// Asks the engine on its socket, as `curl` does: the program has no command for what only a test does.
 pub(crate) fn engine(method: &str, path: &str) -> String {
+    curl(method, path, &[])
+}
+
+fn curl(method: &str, path: &str, more: &[&str]) -> String {
     let output = Command::new("curl")
-        .args([
-            "-s",
-            "--unix-socket",
-            "/var/run/docker.sock",
-            "-X",
-            method,
-            &format!("http://localhost{path}"),
-        ])
+        .args(["-s", "--unix-socket", "/var/run/docker.sock", "-X", method])
+        .args(more)
+        .arg(format!("http://localhost{path}"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{method} {path}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same with a body.
+#[cfg(feature = "e2e-all")]
+pub(crate) fn engine_with(method: &str, path: &str, body: &serde_json::Value) -> String {
+    let more = [
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &body.to_string(),
+    ];
+    curl(method, path, &more)
 }

@@ -1,5 +1,9 @@
 //! Whole commands of the real binary on a fake engine.
 
+use local_cluster::cluster::DEFAULT_VERSION;
+use local_cluster::image::base::BaseChoice;
+use local_cluster::image::{ImageInputs, ImagePlan, Origin};
+use local_cluster::settings::BaseKind;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake, done, json, refusal, stream};
@@ -25,8 +29,18 @@ fn run(fake: &Fake, arguments: &[&str]) -> Ended {
     Ended {
         code: output.status.code(),
         stdout: text(output.stdout),
-        stderr: text(output.stderr),
+        stderr: without_log(&text(output.stderr)),
     }
+}
+
+/// What was told, without the name of the log: it has the time in it. The log is there, and private to this run.
+fn without_log(told: &str) -> String {
+    let Some((before, path)) = told.rsplit_once("the log of this run is ") else {
+        return told.to_owned();
+    };
+    let log = std::fs::read_to_string(path.trim_end()).unwrap();
+    assert!(log.contains("error: "), "{log}");
+    format!("{before}the log of this run is LOG\n")
 }
 
 /// An engine that has these networks and containers, and no images.
@@ -113,7 +127,39 @@ fn ranges_that_others_have_are_refused_before_anything_is_made() {
     error: `dind.subnet` 10.192.0.0/24 overlaps Docker network `theirs` (10.192.0.0/20); 10.193.0.0/16 is free
 
     hint: choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`
+
+    the log of this run is LOG
     ");
+    assert_untouched(&fake);
+}
+
+#[test]
+fn images_are_not_built_where_no_node_could_run() {
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2", "DockerRootDir": "/data",
+                         "DriverStatus": [["Backing Filesystem", "overlayfs"]] }),
+            ),
+        ),
+        ("GET /containers/json", json(200, &json!([]))),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
+        ("GET /images/json", json(200, &json!([]))),
+    ]);
+    let ended = run(&fake, &["image", "build", "--source", "modules"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    let (first, rest) = ended.stderr.split_once('\n').unwrap();
+    assert_eq!(first, "local-cluster image build");
+    assert!(
+        rest.starts_with("error: the engine keeps its data on an overlay file system (/data)"),
+        "{rest}"
+    );
     assert_untouched(&fake);
 }
 
@@ -144,6 +190,8 @@ fn a_cluster_keeps_its_settings() {
     error: cluster `local-cluster` was made with other settings: `cluster.podSubnet` is 10.244.0.0/16 and 10.100.0.0/16 is wanted; `source.kubernetesVersion` is 1.30.1 and 1.36.3 is wanted
 
     hint: give the settings that it has, or remove it with `local-cluster down` and make it anew
+
+    the log of this run is LOG
     ");
     assert_untouched(&fake);
 }
@@ -158,8 +206,96 @@ fn a_network_of_others_is_not_taken() {
     error: there is a network `k8s-kubeadm-local-cluster` that is not ours
 
     hint: remove it, or choose another cluster with `--cluster-id` or `--label`
+
+    the log of this run is LOG
     ");
     assert_untouched(&fake);
+}
+
+/// Two that choose a number at once: Docker gives its range to one of them.
+#[test]
+fn a_label_whose_number_another_run_took_gets_the_next() {
+    let path = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    let images = ImagePlan::new(&ImageInputs {
+        version: DEFAULT_VERSION,
+        origin: Origin::Modules,
+        base: BaseChoice {
+            kind: BaseKind::Auto,
+            name: "auto".to_owned(),
+            sha256: None,
+            debian_mirror: None,
+        },
+        preload: Vec::new(),
+        ca_bundle: std::fs::read("/etc/ssl/certs/ca-certificates.crt").ok(),
+    });
+    let (node, preload) = (&images.node, &images.preload);
+    let other = json!([{ "Name": "theirs",
+        "Labels": { "local-cluster.cluster": "local-cluster-other", "local-cluster.id": "1" },
+        "IPAM": { "Config": [{ "Subnet": "10.192.1.0/24" }] } }]);
+    let image = json!([{ "Id": "0", "ParentId": "", "RepoTags": [node], "RepoDigests": [], "Created": 0, "Size": 0,
+        "SharedSize": 0, "Labels": {}, "Containers": 0 }]);
+    let job = json!([{ "Names": [format!("/{preload}")], "State": "exited", "Status": "Exited (0) 1 second ago" }]);
+    let volume = json!({ "Name": preload, "Driver": "local", "Mountpoint": "/", "Scope": "local", "Options": {}, "Labels": {} });
+    let fake = Fake::new([
+        (
+            "GET /version",
+            json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+        ),
+        (
+            "GET /info",
+            json(
+                200,
+                &json!({ "ServerVersion": "28.0.0", "MemTotal": 64_u64 << 30, "Driver": "overlay2" }),
+            ),
+        ),
+        ("GET /networks", json(200, &json!([]))),
+        ("GET /networks", json(200, &other)),
+        ("GET /containers/json", json(200, &job)),
+        ("GET /volumes", json(200, &json!({ "Volumes": [volume] }))),
+        ("GET /images/json", json(200, &image)),
+        (
+            path(format!("GET /images/{node}/json")),
+            json(
+                200,
+                &json!({ "Config": { "Labels": { "local-cluster.rights": "privileged" } } }),
+            ),
+        ),
+        (
+            "POST /networks/create",
+            refusal(403, "Pool overlaps with other one on this address space"),
+        ),
+        (
+            "POST /networks/create",
+            json(201, &json!({ "Id": "0", "Warning": "" })),
+        ),
+        ("POST /volumes/create", refusal(500, "that is enough")),
+    ]);
+    let ended = run(
+        &fake,
+        &[
+            "up",
+            "--label",
+            "dev",
+            "--source",
+            "modules",
+            "--num-nodes",
+            "0",
+        ],
+    );
+    assert_eq!(ended.code, Some(1));
+    for part in [
+        "another run has taken cluster id 1: this cluster gets 2",
+        "that is enough",
+    ] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    let made: Vec<Value> = fake
+        .asked()
+        .iter()
+        .filter(|asked| asked.what == "POST /networks/create")
+        .map(|asked| asked.json()["IPAM"]["Config"][0]["Subnet"].clone())
+        .collect();
+    assert_eq!(made, ["10.192.1.0/24", "10.192.2.0/24"]);
 }
 
 #[test]
@@ -410,6 +546,51 @@ fn a_command_in_a_node_ends_as_it_ends() {
         fake.only("POST /containers/kube-master/exec").json()["Cmd"],
         json!(["sh", "-c", "x"])
     );
+}
+
+#[test]
+fn a_command_in_a_node_gets_what_is_at_standard_input() {
+    use std::process::Stdio;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("input");
+    std::fs::write(&file, "input").unwrap();
+    // A pipe that nobody ever closes or writes to: the command's end is the end.
+    let (open, _writer) = std::io::pipe().unwrap();
+    for (stdin, attached) in [
+        (Stdio::from(std::fs::File::open(&file).unwrap()), true),
+        (Stdio::from(open), true),
+        (Stdio::null(), false),
+    ] {
+        let containers = json!([{ "Names": ["/kube-master"], "State": "running",
+                                  "Labels": { "local-cluster.role": "master", "local-cluster.node": "kube-master" } }]);
+        let fake = Fake::new([
+            (
+                "GET /version",
+                json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
+            ),
+            ("GET /containers/json", json(200, &containers)),
+            (
+                "POST /containers/kube-master/exec",
+                json(201, &json!({ "Id": "e" })),
+            ),
+            (
+                "POST /exec/e/start",
+                Answer::Upgraded(crate::fake::frames(&[(1, "out\n")])),
+            ),
+            ("GET /exec/e/json", json(200, &json!({ "ExitCode": 0 }))),
+        ]);
+        let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+            .env_clear()
+            .env("HOME", directory.path())
+            .env("DOCKER_HOST", fake.address())
+            .args(["exec", "kube-master", "cat"])
+            .stdin(stdin)
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"out\n");
+        let asked = fake.only("POST /containers/kube-master/exec").json();
+        assert_eq!(asked["AttachStdin"], json!(attached));
+    }
 }
 
 /// Waits for the pull of the base, interrupts it, and gives how the run ended.

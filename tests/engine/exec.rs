@@ -130,14 +130,39 @@ async fn phases_that_end_well_are_told_one_by_one() {
     let asked = fake.only("POST /containers/c/exec").json();
     assert_eq!(
         asked["Cmd"],
-        json!(["/usr/local/lib/local-cluster/phases", "watch", "join"])
+        json!([
+            "timeout",
+            "310",
+            "/usr/local/lib/local-cluster/phases",
+            "watch",
+            "join"
+        ])
     );
 }
 
 #[tokio::test]
-async fn a_phase_that_fails_brings_its_journal() {
-    // The same engine is asked for the journals; it answers all commands alike.
-    let fake = printing(&[(1, "failed join local-cluster-phase@join.service\n")], 1);
+async fn a_phase_that_fails_brings_its_command_and_its_journal() {
+    let of = |output: &str| Answer::Upgraded(frames(&[(1, output)]));
+    let fake = Fake::new([
+        ("POST /containers/c/exec", json(201, &json!({ "Id": "w" }))),
+        (
+            "POST /exec/w/start",
+            of("failed join local-cluster-phase@join.service\n"),
+        ),
+        ("GET /exec/w/json", json(200, &json!({ "ExitCode": 1 }))),
+        ("POST /containers/c/exec", json(201, &json!({ "Id": "u" }))),
+        (
+            "POST /exec/u/start",
+            of(
+                "ExecMainCode=1\nExecMainStatus=3\nExecStart={ path=/lib/phase ; argv[]=/lib/phase join ; pid=7 }\n",
+            ),
+        ),
+        ("GET /exec/u/json", json(200, &json!({ "ExitCode": 0 }))),
+        // Both journals.
+        ("POST /containers/c/exec", json(201, &json!({ "Id": "j" }))),
+        ("POST /exec/j/start", of("the end\n")),
+        ("GET /exec/j/json", json(200, &json!({ "ExitCode": 0 }))),
+    ]);
     let waited = phases::wait(
         &fake.engine(),
         "c",
@@ -146,39 +171,30 @@ async fn a_phase_that_fails_brings_its_journal() {
         |_| (),
     )
     .await;
-    let local_cluster::error::Error::Command {
-        node,
-        command,
-        output_tail,
-        journal_tail,
-        ..
-    } = waited.unwrap_err()
-    else {
-        panic!()
-    };
-    assert_eq!(
-        (node.as_str(), command.as_str()),
-        ("c", "/usr/local/lib/local-cluster/phase join")
-    );
-    assert_eq!((output_tail.len(), journal_tail.len()), (1, 1));
+    let error = waited.unwrap_err();
+    insta::assert_snapshot!(local_cluster::error::render(&error, &[]), @r"
+    error: `/lib/phase join` on `c` ended with status 3
+
+    the end of the output on `c`:
+        the end
+
+    the end of the journal of `kubelet.service` on `c`:
+        the end
+    ");
     let commands: Vec<String> = fake
         .asked()
         .iter()
         .filter(|asked| asked.what == "POST /containers/c/exec")
         .map(|asked| asked.json()["Cmd"].to_string())
         .collect();
-    assert!(
-        commands
-            .iter()
-            .any(|command| command.contains("local-cluster-phase@join.service")),
-        "{commands:?}"
-    );
-    assert!(
-        commands
-            .iter()
-            .any(|command| command.contains("kubelet.service")),
-        "{commands:?}"
-    );
+    for (program, unit) in [
+        ("systemctl", "local-cluster-phase@join.service"),
+        ("journalctl", "local-cluster-phase@join.service"),
+        ("journalctl", "kubelet.service"),
+    ] {
+        let asked = |command: &String| command.contains(program) && command.contains(unit);
+        assert!(commands.iter().any(asked), "{commands:?}");
+    }
 }
 
 #[tokio::test]

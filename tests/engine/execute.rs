@@ -36,12 +36,34 @@ fn spec(port: Option<u16>) -> ClusterSpec {
     .unwrap()
 }
 
+/// A proxy that must stand nowhere but in files.
+const SECRET: &str = "http://me:secret@proxy:3128";
+
+/// The proxy has reached the job's container, and is not among what Docker tells of it.
+fn assert_hidden(fake: &Fake, job: &str) {
+    let made = fake.only("POST /containers/create");
+    assert!(!String::from_utf8_lossy(&made.body).contains("secret"));
+    let files = fake.only(&format!("PUT /containers/{job}/archive")).body;
+    let mut files = tar::Archive::new(files.as_slice());
+    let mut found = None;
+    for entry in files.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap() == std::path::Path::new("run/local-cluster-environment") {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+            found = Some((entry.header().mode().unwrap(), text));
+        }
+    }
+    assert_eq!(found, Some((0o600, format!("HTTPS_PROXY={SECRET}\n"))));
+}
+
 /// All that a run needs but the plan.
 struct Run {
     engine: Engine,
     facts: Facts,
     inputs: ImageInputs,
     images: ImagePlan,
+    proxies: Vec<(String, String)>,
     cancel: CancellationToken,
     reporter: Reporter,
     events: Arc<Mutex<Vec<Event>>>,
@@ -79,6 +101,7 @@ impl Run {
             facts,
             images: ImagePlan::new(&inputs),
             inputs,
+            proxies: vec![("HTTPS_PROXY".to_owned(), SECRET.to_owned())],
             cancel: CancellationToken::new(),
             reporter,
             events,
@@ -92,7 +115,7 @@ impl Run {
             facts: &self.facts,
             inputs: &self.inputs,
             images: &self.images,
-            proxies: &[],
+            proxies: &self.proxies,
             go_environment: &[],
             downloads: std::path::PathBuf::new(),
             cancel: &self.cancel,
@@ -517,6 +540,7 @@ async fn programs_are_built_in_a_job_that_goes() {
             .cloned();
         let result = run.steps(vec![Step::BuildPrograms(etcd.unwrap())]).await;
         assert_eq!(result.is_ok(), status == 0, "{result:?}");
+        assert_hidden(&fake, "local-cluster-build-etcd");
         assert_eq!(
             fake.log().last().map(String::as_str),
             Some("DELETE /containers/local-cluster-build-etcd")
@@ -564,6 +588,10 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
                 "POST /containers/create",
                 json(201, &json!({ "Id": "0", "Warnings": [] })),
             ),
+            (
+                path(format!("PUT /containers/{volume}/archive")),
+                Answer::Whole(200, Vec::new()),
+            ),
             (path(format!("POST /containers/{volume}/start")), done()),
             (
                 path(format!("GET /containers/{volume}/logs")),
@@ -599,6 +627,7 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
             format!("DELETE /volumes/{volume}")
         ]
     );
+    assert_hidden(&fake, &volume);
     let host = fake.only("POST /containers/create").json()["HostConfig"].clone();
     assert_eq!(host["CapAdd"], json!(["CHOWN", "SYS_ADMIN"]));
 
@@ -626,7 +655,13 @@ async fn a_build_tells_how_far_it_is() {
         ["Step 1/2 : FROM a\n", "Step 2/2 : RUN b\n"].map(|line| json!({ "stream": line }));
     let fake = Fake::new([("POST /build", Answer::Whole(200, stream(&output)))]);
     let mut run = Run::new(&fake);
+    run.inputs.base.debian_mirror = Some("http://mirror/debian".to_owned());
     run.steps(vec![Step::BuildNodeBase]).await.unwrap();
+    let asked = fake.only("POST /build").query;
+    assert!(
+        asked.contains("%22DEBIAN_MIRROR%22%3A%22http%3A%2F%2Fmirror%2Fdebian%22"),
+        "{asked}"
+    );
     let events = run.events.lock().unwrap();
     let bars: Vec<u64> = events
         .iter()

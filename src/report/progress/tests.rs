@@ -91,6 +91,7 @@ fn what_is_finished_is_printed() {
      1m 07s  in all
 
     run `local-cluster dump`
+    the log of this run is /state/up.log
     ");
 }
 
