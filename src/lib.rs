@@ -9,6 +9,7 @@
 //! - [`plan`] compares that with what is there, and says which steps are missing, in which stages.
 //! - [`execute`] does the steps and reports them.
 //! - [`ready`] waits until the cluster works.
+//! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
 //! - [`engine`] is the only room that talks to Docker.
 //! - [`image`] names the images and has what they are built of.
@@ -28,6 +29,7 @@ pub mod cluster;
 pub mod cni;
 pub mod commands;
 pub mod doctor;
+pub mod drain;
 pub mod engine;
 pub mod error;
 pub mod execute;
