@@ -9,6 +9,7 @@ use std::ffi::OsString;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::cluster::MAX_WORKERS;
 pub use flags::{BareUp, GlobalFlags, SettingFlags};
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,7 @@ Examples:
   local-cluster --label dev kubectl get nodes
                                          the nodes of that other cluster
   local-cluster up --dry-run             what would be done
+  local-cluster node add -n 2            two workers more
   local-cluster down                     remove the nodes and all in them
   local-cluster clean                    remove network and kubeconfig, too
   local-cluster config show --origin     all settings, and where each comes from
@@ -121,6 +123,9 @@ pub enum Command {
     /// Work on the node image
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Add, remove and list the nodes of a cluster that runs
+    #[command(subcommand)]
+    Node(NodeCommand),
 }
 
 const KUBECTL: &str = "\
@@ -184,6 +189,53 @@ pub enum ImageCommand {
         settings: SettingFlags,
     },
 }
+
+/// What to do about the nodes of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum NodeCommand {
+    /// Add workers, with the lowest numbers that are free, and wait for them
+    Add(NodeAddArgs),
+    /// Drain workers and remove them, with all that is in them
+    Remove(NodeRemoveArgs),
+    /// Show the nodes, their addresses, and whether they are ready
+    List,
+}
+
+/// What can be given with `node add`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct NodeAddArgs {
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
+    pub count: u16,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What can be given with `node remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = NODE_REMOVE)]
+pub struct NodeRemoveArgs {
+    /// The workers: `kube-node-1`...
+    #[arg(required = true, value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// How long pods may take to end, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub timeout: u64,
+    /// Remove pods, too, that nobody would make again elsewhere
+    #[arg(long)]
+    pub force: bool,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const NODE_REMOVE: &str = "\
+Pods are evicted, which disruption budgets can delay. Those of DaemonSets go
+with the node, and so does what pods keep in `emptyDir` volumes. A node that
+does not run is removed as it is. A removal that was broken off is finished
+by the same command.";
 
 impl Cli {
     /// Reads the arguments, the program's name first.

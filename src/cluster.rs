@@ -9,13 +9,14 @@ pub mod network;
 pub mod overlap;
 mod problem;
 pub mod version;
+mod workers;
 
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -27,6 +28,7 @@ pub use self::names::{Names, label_fault};
 pub use self::network::{MAX_WORKERS, NetworkPlan};
 pub use self::problem::SpecProblem;
 pub use self::version::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
+pub use self::workers::workers;
 
 /// The name under which every node finds the API server; each node's hosts file resolves it. A name and not an address,
 /// so that certificates and kubeconfigs stay right when masters are added behind a load balancer.
@@ -123,12 +125,19 @@ pub struct NodeSpec {
     pub volume: String,
     /// What the node is for.
     pub role: Role,
-    /// Number of the node's pod range: 1 for the master, i + 1 for worker i.
+    /// Number of the node, by which it has its addresses: 1 for the master, i + 1 for worker i.
     pub number: u16,
     /// The node's address in the cluster's network.
     pub address: Ipv4Addr,
     /// The addresses of the node's pods, a /24.
     pub pod_subnet: Ipv4Network,
+}
+
+impl NodeSpec {
+    /// The number of a worker, as it is in its name: node 1 is the master.
+    pub fn worker(&self) -> u16 {
+        self.number - 1
+    }
 }
 
 /// The settings that a spec is made of, already of the right types but not yet checked against each other.
@@ -138,8 +147,8 @@ pub struct SpecInput {
     pub id: u8,
     /// Replaces `cluster-N` in names.
     pub label: Option<String>,
-    /// Number of workers.
-    pub num_nodes: u16,
+    /// The numbers of the workers, from 1 on.
+    pub workers: BTreeSet<u16>,
     /// Let ordinary pods run on the master even where there are workers.
     pub no_dedicated: bool,
     /// The Kubernetes version, resolved to a full one.
@@ -173,8 +182,8 @@ pub struct ClusterSpec {
     pub network: NetworkPlan,
     /// The nodes, master first, then workers by number.
     pub nodes: Vec<NodeSpec>,
-    /// Whether ordinary pods are kept off the master: not without workers, and not with `cluster.noDedicated`.
-    pub taint_masters: bool,
+    /// Ordinary pods may run on the master even where there are workers.
+    pub no_dedicated: bool,
     /// What connects the pods.
     pub cni: CniPlugin,
     /// The port wanted on the engine's host for the API server; none leaves the choice to [`Self::preferred_port`].
@@ -199,10 +208,10 @@ impl ClusterSpec {
             id,
             label: input.label.clone(),
             version: input.version,
-            nodes: nodes(&names, &network, input.num_nodes),
+            nodes: nodes(&names, &network, &input.workers),
             names,
             network,
-            taint_masters: input.num_nodes > 0 && !input.no_dedicated,
+            no_dedicated: input.no_dedicated,
             cni: input.cni,
             api_server_port: input.api_server_port,
             api_server_address: input.api_server_address,
@@ -220,6 +229,17 @@ impl ClusterSpec {
         self.nodes.iter().filter(|node| node.role == Role::Worker)
     }
 
+    /// All workers that the cluster can have, whether it has them or not: each number's name and addresses are fixed.
+    pub fn possible_workers(&self) -> impl Iterator<Item = NodeSpec> {
+        (1..=MAX_WORKERS).map(|worker| worker_spec(&self.names, &self.network, worker))
+    }
+
+    /// Whether ordinary pods are kept off a master that is made for this cluster: not without workers, and not with
+    /// `cluster.noDedicated`.
+    pub fn taint_masters(&self) -> bool {
+        self.nodes.len() > 1 && !self.no_dedicated
+    }
+
     /// The port on the engine's host that is tried first for the API server where none is set: 6443 + N.
     pub fn preferred_port(&self) -> u16 {
         self.api_server_port
@@ -232,9 +252,20 @@ impl ClusterSpec {
     }
 
     /// The settings that a running cluster cannot change: dotted setting name to value. Kept as a label on the
-    /// cluster's network, so it holds no secrets.
+    /// cluster's nodes, so it holds no secrets.
     pub fn fingerprint(&self) -> BTreeMap<String, String> {
         fingerprint::of(self)
+    }
+
+    /// The cluster that has this fingerprint, with these workers: what it is, whatever the settings say today.
+    pub fn of_fingerprint(
+        id: u8,
+        label: Option<&str>,
+        running: &BTreeMap<String, String>,
+        workers: BTreeSet<u16>,
+    ) -> Result<Self, Vec<SpecProblem>> {
+        let input = fingerprint::input(id, label, running, workers).map_err(|one| vec![one])?;
+        Self::new(&input)
     }
 
     /// What differs between the fingerprint that is wanted and the one of the running cluster, by setting name.
@@ -247,20 +278,29 @@ impl ClusterSpec {
 }
 
 /// The node list: one master, then the workers.
-fn nodes(names: &Names, network: &NetworkPlan, workers: u16) -> Vec<NodeSpec> {
-    let node = |name: String, role, number| {
-        let container = names.container(&name);
-        NodeSpec {
-            volume: names.volume(&container),
-            container,
-            name,
-            role,
-            number,
-            address: network.node_address(number),
-            pod_subnet: network.pod_range(number),
-        }
-    };
-    let master = node("kube-master".to_owned(), Role::Master, 1);
-    let workers = (1..=workers).map(|i| node(format!("kube-node-{i}"), Role::Worker, i + 1));
+fn nodes(names: &Names, network: &NetworkPlan, workers: &BTreeSet<u16>) -> Vec<NodeSpec> {
+    let master = node(names, network, names::MASTER.to_owned(), Role::Master, 1);
+    let workers = workers
+        .iter()
+        .map(|worker| worker_spec(names, network, *worker));
     std::iter::once(master).chain(workers).collect()
+}
+
+/// The worker of this number: it has the node number that follows, since the master is the first node.
+fn worker_spec(names: &Names, network: &NetworkPlan, worker: u16) -> NodeSpec {
+    let name = names::worker(worker);
+    node(names, network, name, Role::Worker, worker + 1)
+}
+
+fn node(names: &Names, network: &NetworkPlan, name: String, role: Role, number: u16) -> NodeSpec {
+    let container = names.container(&name);
+    NodeSpec {
+        volume: names.volume(&container),
+        container,
+        name,
+        role,
+        number,
+        address: network.node_address(number),
+        pod_subnet: network.pod_range(number),
+    }
 }

@@ -4,8 +4,11 @@ pub mod config;
 mod down;
 mod image;
 mod inspect;
+mod making;
+mod node;
 mod preflight;
 mod session;
+mod standing;
 mod surroundings;
 mod up;
 
@@ -70,7 +73,7 @@ fn fail(reporter: &Reporter, error: &Error, log: Option<&Path>) -> u8 {
 async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
     match cli.command.as_ref() {
         None => Err(Error::message("no command")),
-        Some(Command::Up(arguments)) => up::run(session, arguments.dry_run).await,
+        Some(Command::Up(arguments)) => up::run(session, arguments).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
         Some(Command::Status) => inspect::status(session).await,
@@ -81,6 +84,13 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::Version) => inspect::version(session).await,
         Some(Command::Completion { shell }) => completion(*shell),
         Some(Command::Config(command)) => config_command(cli, session, command),
+        Some(Command::Node(cli::NodeCommand::Add(arguments))) => {
+            node::add(session, arguments).await
+        }
+        Some(Command::Node(cli::NodeCommand::Remove(arguments))) => {
+            node::remove(session, arguments).await
+        }
+        Some(Command::Node(cli::NodeCommand::List)) => node::list(session).await,
         Some(Command::Image(cli::ImageCommand::Build { .. })) => image::build(session).await,
     }
 }

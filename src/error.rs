@@ -242,7 +242,7 @@ fn own_hint(cause: &(dyn StdError + 'static)) -> Option<String> {
     match ours(cause)? {
         Error::Message { hint, .. } => hint.clone(),
         Error::Interrupted { .. } => Some(
-            "run `local-cluster up` to go on, or `local-cluster down` to remove what is there"
+            "run the same command again to go on, or `local-cluster down` to remove what is there"
                 .into(),
         ),
         Error::Settings(_) | Error::Stage { .. } | Error::Other { .. } | Error::Command { .. } => {

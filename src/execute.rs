@@ -2,9 +2,11 @@
 
 mod cluster;
 mod images;
+mod members;
 pub mod snapshot;
 
 use crate::cluster::ClusterSpec;
+use crate::drain::Drain;
 use crate::engine::{Engine, Facts, Rights};
 use crate::error::Error;
 use crate::image::{ImageInputs, ImagePlan};
@@ -58,6 +60,8 @@ pub struct Making<'a> {
     pub authority: Option<Authority>,
     /// What the engine can give a container.
     pub rights: Rights,
+    /// What is allowed where nodes are drained.
+    pub drain: Drain,
 }
 
 /// Runs stages one after another; gives the time of each.
@@ -118,6 +122,37 @@ fn stage_title(stage: &Stage) -> String {
     }
 }
 
+/// Runs something that is not in a plan as a stage of its own.
+pub async fn stage<T>(
+    title: &str,
+    reporter: &Reporter,
+    times: &mut Times,
+    doing: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let began = Instant::now();
+    let stage = title.to_owned();
+    reporter.send(Event::StageStarted {
+        stage: stage.clone(),
+    });
+    let result = doing.await;
+    let took = began.elapsed();
+    reporter.send(Event::StageFinished {
+        stage: stage.clone(),
+        took,
+        ok: result.is_ok(),
+    });
+    let done = result.map_err(|source| match source {
+        Error::Interrupted { .. } => interrupted(times),
+        source => Error::Stage {
+            stage: stage.clone(),
+            source: Box::new(source),
+            others: Vec::new(),
+        },
+    })?;
+    times.push((stage, took));
+    Ok(done)
+}
+
 /// The end of a run that was asked to stop, after the last stage that was finished.
 pub fn interrupted(times: &Times) -> Error {
     Error::Interrupted {
@@ -162,7 +197,8 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::InstallPrograms => images::install_programs(work).await,
         Step::FillPreload => images::fill_preload(work).await,
         Step::CreateNetwork => cluster::create_network(work, making()?).await,
-        Step::RemoveNode(node) => cluster::remove_node(work, making()?, node).await,
+        Step::CreateVolume(node) => cluster::create_volume(work, making()?, node).await,
+        Step::RemoveNode(node) => cluster::remove_node(work, node).await,
         Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
         Step::StartNode(node) => {
             let started = work.engine.start(&node.container).await;
@@ -174,6 +210,10 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         }
         Step::AwaitApiServer(node) => cluster::await_phases(work, node, phases::API_SERVER).await,
         Step::AwaitPhases(node) => cluster::await_phases(work, node, phases::of(node.role)).await,
+        Step::ScaleDns => members::scale_dns(work, making()?).await,
+        Step::UntaintMaster(node) => members::untaint(work, making()?, node).await,
+        Step::DrainNode(node) => members::drain(work, making()?, node).await,
+        Step::RetireNode(node) => members::retire(work, making()?, node).await,
     }
 }
 

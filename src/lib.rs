@@ -10,6 +10,7 @@
 //! - [`execute`] does the steps and reports them.
 //! - [`snapshot`] is what is kept of a cluster, to be brought back.
 //! - [`ready`] waits until the cluster works.
+//! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
 //! - [`engine`] is the only room that talks to Docker.
 //! - [`image`] names the images and has what they are built of.
@@ -29,6 +30,7 @@ pub mod cluster;
 pub mod cni;
 pub mod commands;
 pub mod doctor;
+pub mod drain;
 pub mod engine;
 pub mod error;
 pub mod execute;

@@ -2,23 +2,21 @@
 //! the name of a service that was just made answered from every node.
 
 mod conditions;
+pub(crate) mod watch;
 
 use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
 use crate::error::{Ending, Error};
 use crate::report::Reporter;
-use conditions::{Verdict, coredns, kube_proxy, nodes};
-use futures_util::{StreamExt, future};
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use futures_util::future;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, Config, Resource};
-use std::collections::BTreeMap;
-use std::fmt::Debug;
+use kube::runtime::watcher;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use watch::until;
 
 /// Where the cluster's own services live.
 const SYSTEM: &str = "kube-system";
@@ -34,57 +32,47 @@ impl Patience {
     pub const STANDING: Self = Self(Duration::from_secs(20));
 }
 
-/// A client for a cluster, by the kubeconfig that a user gets.
-pub fn client(kubeconfig: &str) -> Result<Client, Error> {
-    let doing = "connect to the API server";
-    let kubeconfig =
-        Kubeconfig::from_yaml(kubeconfig).map_err(|source| Error::other(doing, source))?;
-    let build =
-        async { Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await };
-    // Nothing in it waits: all that the kubeconfig names is in its own text.
-    let config = futures_util::FutureExt::now_or_never(build)
-        .ok_or_else(|| Error::message("the kubeconfig names files"))?
-        .map_err(|source| Error::other(doing, source))?;
-    Client::try_from(config).map_err(|source| Error::other(doing, source))
-}
-
-/// Waits until all of it is true; what is still missing is the error when patience ends.
+/// Waits until all of it is true, of these nodes; what is still missing is the error when patience ends.
 pub async fn wait(
     client: &Client,
     engine: &Engine,
     spec: &ClusterSpec,
+    nodes: &[NodeSpec],
     patience: Patience,
     reporter: &Reporter,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let all = async {
-        let wanted = spec.nodes.len();
-        let names: Vec<String> = spec.nodes.iter().map(|node| node.name.clone()).collect();
-        let system =
-            |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
-        future::try_join3(
+        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        let Patience(time) = patience;
+        let waiting = Box::pin(future::try_join3(
             until(
                 Api::<Node>::all(client.clone()),
                 watcher::Config::default(),
-                patience,
-                move |found| nodes(&names, found),
+                time,
+                |found| conditions::nodes(&names, found),
             ),
             until(
-                Api::<DaemonSet>::namespaced(client.clone(), SYSTEM),
-                system("kube-proxy"),
-                patience,
-                move |found| kube_proxy(wanted, found),
+                Api::<Pod>::namespaced(client.clone(), SYSTEM),
+                watcher::Config::default().labels("k8s-app=kube-proxy"),
+                time,
+                |found| conditions::kube_proxy(&names, found),
             ),
             until(
                 Api::<Deployment>::namespaced(client.clone(), SYSTEM),
-                system("coredns"),
-                patience,
-                coredns,
+                watcher::Config::default().fields("metadata.name=coredns"),
+                time,
+                conditions::coredns,
             ),
-        )
-        .await?;
+        ));
+        waiting.await.map_err(|missing| {
+            Error::message(format!(
+                "the cluster is not ready after {} s: {missing}",
+                time.as_secs()
+            ))
+        })?;
         reporter.note("all nodes are Ready, kube-proxy runs on each, CoreDNS is available");
-        dns_answers(client, engine, spec, patience).await
+        dns_answers(client, engine, spec, nodes, patience).await
     };
     tokio::select! {
         result = all => match result {
@@ -95,58 +83,12 @@ pub async fn wait(
     }
 }
 
-/// Watches objects until a condition on them holds.
-async fn until<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    Patience(patience): Patience,
-    condition: impl Fn(&BTreeMap<String, K>) -> Verdict,
-) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + serde::de::DeserializeOwned + 'static,
-{
-    let mut found: BTreeMap<String, K> = BTreeMap::new();
-    let mut missing = "the API server does not answer".to_owned();
-    let watching = async {
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => found.clear(),
-                Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                    found.insert(object.meta().name.clone().unwrap_or_default(), object);
-                }
-                Ok(watcher::Event::Delete(object)) => {
-                    found.remove(object.meta().name.as_deref().unwrap_or_default());
-                }
-                Ok(watcher::Event::InitDone) => {}
-                Err(error) => {
-                    missing = format!(
-                        "the API server does not answer: {}",
-                        crate::error::in_one_line(&error)
-                    );
-                    continue;
-                }
-            }
-            match condition(&found) {
-                Ok(()) => return,
-                Err(still) => missing = still,
-            }
-        }
-    };
-    match tokio::time::timeout(patience, watching).await {
-        Ok(()) => Ok(()),
-        Err(_) => Err(Error::message(format!(
-            "the cluster is not ready after {} s: {missing}",
-            patience.as_secs()
-        ))),
-    }
-}
-
 /// Makes a service and has every node ask the cluster's DNS for it.
 async fn dns_answers(
     client: &Client,
     engine: &Engine,
     spec: &ClusterSpec,
+    nodes: &[NodeSpec],
     patience: Patience,
 ) -> Result<(), Error> {
     let doing = "make a service to ask the cluster's DNS for";
@@ -174,7 +116,7 @@ async fn dns_answers(
         .and_then(|spec| spec.cluster_ip)
         .unwrap_or_default();
     let asked = future::join_all(
-        spec.nodes
+        nodes
             .iter()
             .map(|node| ask(engine, spec, node, name, &address, patience)),
     )

@@ -29,6 +29,11 @@ impl SettingFlags {
             .filter_map(|setting| Some((setting, self.0.get(setting.flag)?.as_str())))
     }
 
+    /// Whether the setting of this dotted name is among them.
+    pub fn has(&self, name: &str) -> bool {
+        self.iter().any(|(setting, _)| setting.name == name)
+    }
+
     /// Adds what is not given yet.
     pub(super) fn put_below(&mut self, other: &Self) {
         for (flag, text) in &other.0 {

@@ -1,9 +1,12 @@
 //! What a running cluster cannot change, and how two such sets differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::ClusterSpec;
+use ipnetwork::Ipv4Network;
+
+use super::network::{self, SUBNET_PREFIX};
 use super::problem::setting;
+use super::{ClusterSpec, CniPlugin, SpecInput, SpecProblem};
 
 /// The value of a setting that leaves the choice to the tool: it agrees with whatever was chosen.
 const ANY: &str = "any";
@@ -20,6 +23,7 @@ pub struct Difference {
 }
 
 /// The settings of this spec that are fixed once the cluster runs. Of the pool only the cluster's own network counts.
+/// The number of workers is not among them: they come and go.
 pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
     let port = spec
         .api_server_port
@@ -38,12 +42,58 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
             spec.api_server_address.to_string(),
         ),
         (setting::API_SERVER_PORT, port),
-        (setting::NUM_NODES, spec.workers().count().to_string()),
-        (setting::NO_DEDICATED, (!spec.taint_masters).to_string()),
+        (setting::NO_DEDICATED, spec.no_dedicated.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
+}
+
+/// The input of which a spec with this fingerprint is made.
+pub(super) fn input(
+    id: u8,
+    label: Option<&str>,
+    running: &BTreeMap<String, String>,
+    workers: BTreeSet<u16>,
+) -> Result<SpecInput, SpecProblem> {
+    let port = match running.get(setting::API_SERVER_PORT).map(String::as_str) {
+        Some(ANY) => None,
+        _ => Some(parsed(running, setting::API_SERVER_PORT)?),
+    };
+    let plugin = running.get(setting::CNI_PLUGIN);
+    let cni = [CniPlugin::Bridge]
+        .into_iter()
+        .find(|known| plugin.is_some_and(|plugin| plugin == known.as_str()))
+        .ok_or(SpecProblem::Kept(setting::CNI_PLUGIN))?;
+    Ok(SpecInput {
+        id,
+        label: label.map(str::to_owned),
+        workers,
+        no_dedicated: parsed(running, setting::NO_DEDICATED)?,
+        version: parsed(running, setting::VERSION)?,
+        cni,
+        pool: pool(id, parsed(running, setting::POOL)?),
+        pod_subnet: parsed(running, setting::POD_SUBNET)?,
+        service_subnet: parsed(running, setting::SERVICE_SUBNET)?,
+        api_server_port: port,
+        api_server_address: parsed(running, setting::API_SERVER_ADDRESS)?,
+    })
+}
+
+fn parsed<T: std::str::FromStr>(
+    running: &BTreeMap<String, String>,
+    setting: &'static str,
+) -> Result<T, SpecProblem> {
+    let kept = running.get(setting).and_then(|value| value.parse().ok());
+    kept.ok_or(SpecProblem::Kept(setting))
+}
+
+/// The smallest pool of which cluster `id` gets this network.
+fn pool(id: u8, subnet: Ipv4Network) -> Ipv4Network {
+    let first = u32::from(subnet.network()).wrapping_sub(u32::from(id) << 8);
+    let bits = u8::BITS - id.leading_zeros();
+    let prefix = SUBNET_PREFIX.saturating_sub(u8::try_from(bits).unwrap_or(u8::MAX));
+    network::network(first.into(), prefix)
 }
 
 /// The differences between two fingerprints. A setting that only one of them has was unknown to the release that made

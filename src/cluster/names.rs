@@ -1,6 +1,15 @@
 //! How a cluster's objects are named.
 
-use super::ClusterId;
+use super::{ClusterId, MAX_WORKERS};
+use std::collections::BTreeSet;
+
+/// The master's name, the same in every cluster.
+pub(super) const MASTER: &str = "kube-master";
+
+/// The name of worker `number`, the same in every cluster.
+pub(super) fn worker(number: u16) -> String {
+    format!("kube-node-{number}")
+}
 
 /// Longest label: it is part of container names, which people type.
 const MAX_LABEL: usize = 32;
@@ -46,6 +55,25 @@ impl Names {
     /// The volume of the snapshot with this name. No label has a dot in it, so no two clusters have the same.
     pub fn snapshot(&self, name: &str) -> String {
         format!("{}.snapshot.{name}", self.context())
+    }
+
+    /// The container of the master.
+    pub fn master(&self) -> String {
+        self.container(MASTER)
+    }
+
+    /// The numbers of the workers of whom there is something among these containers and volumes. A volume alone counts:
+    /// it comes before its container, and goes after it.
+    pub fn workers_among<'name>(
+        &self,
+        found: impl IntoIterator<Item = &'name str>,
+    ) -> BTreeSet<u16> {
+        let found: BTreeSet<&str> = found.into_iter().collect();
+        let is_there = |number: &u16| {
+            let container = self.container(&worker(*number));
+            found.contains(container.as_str()) || found.contains(self.volume(&container).as_str())
+        };
+        (1..=MAX_WORKERS).filter(is_there).collect()
     }
 
     /// The Docker network of the cluster.

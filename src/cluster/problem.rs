@@ -16,7 +16,6 @@ pub(super) mod setting {
     pub(crate) const CNI_PLUGIN: &str = "cluster.cniPlugin";
     pub(crate) const API_SERVER_PORT: &str = "cluster.apiServerPort";
     pub(crate) const API_SERVER_ADDRESS: &str = "cluster.apiServerAddress";
-    pub(crate) const NUM_NODES: &str = "cluster.numNodes";
     pub(crate) const NO_DEDICATED: &str = "cluster.noDedicated";
     pub(crate) const VERSION: &str = "source.kubernetesVersion";
 }
@@ -34,7 +33,7 @@ pub enum SpecProblem {
     },
     /// There are more workers than addresses for them.
     #[error("`cluster.numNodes` is {0}, but a cluster has room for {MAX_WORKERS} workers")]
-    TooManyNodes(u16),
+    TooManyNodes(usize),
     /// The Kubernetes version is too old (or of another major version).
     #[error(
         "`source.kubernetesVersion` {0} is not supported: it must be 1.{OLDEST_MINOR} or newer, as the containerd in \
@@ -91,6 +90,11 @@ pub enum SpecProblem {
         /// The second range.
         other_range: Ipv4Network,
     },
+    /// What a cluster keeps of its own settings cannot be understood.
+    #[error(
+        "the cluster does not say what its `{0}` is: another version of this program has made it"
+    )]
+    Kept(&'static str),
     /// Port 0 is no port.
     #[error("`cluster.apiServerPort` cannot be 0: leave it out to have a free port chosen")]
     PortZero,
@@ -100,8 +104,12 @@ pub enum SpecProblem {
 pub(super) fn all(input: &SpecInput) -> Vec<SpecProblem> {
     let mut problems = Vec::new();
     problems.extend(label(input));
-    if input.num_nodes > MAX_WORKERS {
-        problems.push(SpecProblem::TooManyNodes(input.num_nodes));
+    if input
+        .workers
+        .iter()
+        .any(|number| !(1..=MAX_WORKERS).contains(number))
+    {
+        problems.push(SpecProblem::TooManyNodes(input.workers.len()));
     }
     if !input.version.is_supported() {
         problems.push(SpecProblem::Version(input.version));

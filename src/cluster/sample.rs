@@ -1,15 +1,21 @@
 //! Inputs and specs for tests.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::{ClusterSpec, CniPlugin, DEFAULT_VERSION, KubernetesVersion, SpecInput};
+
+/// So many workers, without holes.
+pub(crate) fn first(count: u16) -> BTreeSet<u16> {
+    (1..=count).collect()
+}
 
 /// The default settings, with two workers.
 pub(crate) fn input() -> SpecInput {
     SpecInput {
         id: 0,
         label: None,
-        num_nodes: 2,
+        workers: first(2),
         no_dedicated: false,
         version: DEFAULT_VERSION,
         cni: CniPlugin::Bridge,

@@ -58,7 +58,7 @@ fn the_default_cluster_has_the_addresses_of_the_older_tool() {
 fn vectors_of_the_older_tool() {
     let ten = sample::spec(|input| {
         input.id = 10;
-        input.num_nodes = 16;
+        input.workers = sample::first(16);
     });
     assert_eq!(ten.network.subnet, net("10.192.10.0/24"));
     assert_eq!(ten.master().address.to_string(), "10.192.10.2");
@@ -106,12 +106,12 @@ fn names_of_the_three_kinds_of_clusters() {
 
 #[test]
 fn the_master_takes_pods_where_nobody_else_does() {
-    let tainted = |num_nodes, no_dedicated| {
+    let tainted = |workers, no_dedicated| {
         sample::spec(|input| {
-            input.num_nodes = num_nodes;
+            input.workers = sample::first(workers);
             input.no_dedicated = no_dedicated;
         })
-        .taint_masters
+        .taint_masters()
     };
     assert!(tainted(1, false));
     assert!(!tainted(0, false));
@@ -122,7 +122,7 @@ fn the_master_takes_pods_where_nobody_else_does() {
 fn all_problems_are_reported_at_once() {
     let found = problems(|input| {
         input.label = Some("Foo".to_owned());
-        input.num_nodes = 101;
+        input.workers = sample::first(101);
         input.version = KubernetesVersion::new(1, 19, 0);
         input.api_server_port = Some(0);
         input.pool = net("10.192.3.4/25");
@@ -209,12 +209,74 @@ fn a_fingerprint_holds_what_cannot_change() {
     cluster.apiServerPort=7000
     cluster.cniPlugin=bridge
     cluster.noDedicated=false
-    cluster.numNodes=2
     cluster.podSubnet=10.244.0.0/16
     cluster.serviceSubnet=10.96.0.0/16
     dind.subnet=10.192.0.0/24
     source.kubernetesVersion=1.36.3
     ");
+}
+
+#[test]
+fn the_number_of_workers_may_change() {
+    let some = sample::spec(|_| {}).fingerprint();
+    let none = sample::spec(|input| input.workers.clear()).fingerprint();
+    assert_eq!(some, none);
+}
+
+#[test]
+fn what_is_kept_by_another_release_may_be_unreadable() {
+    let kept = |change: &dyn Fn(&mut BTreeMap<String, String>)| {
+        let mut kept = sample::spec(|_| {}).fingerprint();
+        change(&mut kept);
+        let made = ClusterSpec::of_fingerprint(0, None, &kept, BTreeSet::new());
+        made.map_err(|problems| problems[0].to_string())
+    };
+    assert!(kept(&|_| {}).is_ok());
+    let without = kept(&|kept| {
+        kept.remove("cluster.podSubnet");
+    });
+    insta::assert_snapshot!(without.unwrap_err(), @"the cluster does not say what its `cluster.podSubnet` is: another version of this program has made it");
+    let other = kept(&|kept| {
+        kept.insert("cluster.cniPlugin".to_owned(), "new".to_owned());
+    });
+    assert_eq!(
+        other,
+        Err(SpecProblem::Kept("cluster.cniPlugin").to_string())
+    );
+}
+
+#[test]
+fn workers_are_found_by_what_there_is_of_them() {
+    let names = Names::new(ClusterId::new(7), None);
+    let found = [
+        "kube-master-cluster-7",
+        "kube-master-cluster-7-data",
+        "kube-node-2-cluster-7",
+        "kube-node-2-cluster-7-data",
+        "kube-node-4-cluster-7-data",
+        "kube-node-5",
+        "kube-node-101-cluster-7",
+    ];
+    assert_eq!(names.workers_among(found), BTreeSet::from([2, 4]));
+    let spec = sample::spec(|input| {
+        input.id = 7;
+        input.workers = BTreeSet::from([2, 4]);
+    });
+    let nodes = spec
+        .nodes
+        .iter()
+        .map(|node| format!("{} {}", node.name, node.address));
+    assert_eq!(
+        nodes.collect::<Vec<_>>(),
+        [
+            "kube-master 10.192.7.2",
+            "kube-node-2 10.192.7.4",
+            "kube-node-4 10.192.7.6"
+        ]
+    );
+    let possible: Vec<_> = spec.possible_workers().collect();
+    assert_eq!(possible.len(), usize::from(MAX_WORKERS));
+    assert!(spec.workers().all(|node| possible.contains(node)));
 }
 
 #[test]
@@ -286,7 +348,7 @@ fn label() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn addresses_are_ours_and_nobody_elses(id: u8, num_nodes in 0..=MAX_WORKERS) {
-        let spec = sample::spec(|input| { input.id = id; input.num_nodes = num_nodes; });
+        let spec = sample::spec(|input| { input.id = id; input.workers = sample::first(num_nodes); });
         let plan = &spec.network;
         let addresses: HashSet<_> = spec.nodes.iter().map(|node| node.address).collect();
         prop_assert_eq!(addresses.len(), usize::from(num_nodes) + 1);
@@ -301,7 +363,7 @@ proptest! {
     #[test]
     fn pod_ranges_are_disjoint_and_inside(prefix in network::POD_PREFIXES, num_nodes in 0..=MAX_WORKERS) {
         let pods = network::without_host_bits(Ipv4Network::new([100, 64, 0, 0].into(), prefix).unwrap());
-        let spec = sample::spec(|input| { input.pod_subnet = pods; input.num_nodes = num_nodes; });
+        let spec = sample::spec(|input| { input.pod_subnet = pods; input.workers = sample::first(num_nodes); });
         let ranges: BTreeSet<_> = spec.nodes.iter().map(|node| node.pod_subnet).collect();
         prop_assert_eq!(ranges.len(), spec.nodes.len());
         for range in ranges {
@@ -330,16 +392,38 @@ proptest! {
         }
     }
 
+    /// A cluster is known from what it keeps of its settings, but for the pool that it was taken from.
+    #[test]
+    fn a_fingerprint_gives_its_cluster_again(
+        id: u8, label in proptest::option::of(label()), workers in 0..=4_u16, no_dedicated: bool,
+        pool in network::POOL_PREFIXES, port in proptest::option::of(1..=u16::MAX), patch: u16,
+    ) {
+        let mut input = sample::input();
+        input.id = id;
+        input.label = label;
+        input.workers = sample::first(workers);
+        input.no_dedicated = no_dedicated;
+        input.pool = network::without_host_bits(Ipv4Network::new([100, 64, 77, 0].into(), pool).unwrap());
+        input.api_server_port = port;
+        input.version.patch = patch;
+        let Ok(spec) = ClusterSpec::new(&input) else { return Ok(()) };
+        let mut again = ClusterSpec::of_fingerprint(
+            id, input.label.as_deref(), &spec.fingerprint(), input.workers.clone()
+        ).unwrap();
+        again.network.pool = spec.network.pool;
+        prop_assert_eq!(again, spec);
+    }
+
     #[test]
     fn any_input_gives_a_spec_or_problems(
-        id: u8, num_nodes: u16, label in proptest::option::of(".{0,40}"),
+        id: u8, workers: BTreeSet<u16>, label in proptest::option::of(".{0,40}"),
         pool: u32, pods: u32, services: u32,
         prefixes in (0..=32_u8, 0..=32_u8, 0..=32_u8),
     ) {
         let net = |address: u32, prefix| Ipv4Network::new(address.into(), prefix).unwrap();
         let mut input = sample::input();
         input.id = id;
-        input.num_nodes = num_nodes;
+        input.workers = workers;
         input.label = label;
         input.pool = net(pool, prefixes.0);
         input.pod_subnet = net(pods, prefixes.1);

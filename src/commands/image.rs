@@ -5,7 +5,7 @@ use super::preflight;
 use super::session::Session;
 use super::surroundings::Surroundings;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
-use crate::engine::{Engine, Facts, State, label};
+use crate::engine::{Engine, Facts, Found, State, label};
 use crate::error::{Error, exit_code};
 use crate::image::base::BaseChoice;
 use crate::image::{ImageInputs, ImagePlan, Origin};
@@ -72,6 +72,19 @@ pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<
         images,
         stages: Vec::new(),
     })
+}
+
+/// What further nodes of a cluster are made of: what this one is made of, whatever the settings say today.
+pub(super) fn of_node(
+    session: &Session,
+    version: KubernetesVersion,
+    node: &Found,
+) -> Result<Wanted, Error> {
+    let mut wanted = unneeded(session, version)?;
+    wanted.images.node.clone_from(&node.image);
+    let preload = node.labels.get(label::PRELOAD_USED);
+    wanted.images.preload = preload.cloned().unwrap_or_default();
+    Ok(wanted)
 }
 
 /// Decides the source, and what of the images is missing. `observed` is given what the engine has of them.

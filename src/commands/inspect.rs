@@ -2,10 +2,12 @@
 
 use super::print;
 use super::session::{Identity, Session};
+use super::standing::is_master;
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
-use crate::engine::{Engine, Found, State, Terminal, label};
+use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
+use crate::node::access;
 use crate::ready;
 use rustix::fs::FileType;
 use serde_json::json;
@@ -14,29 +16,6 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
-
-/// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
-/// master publishes.
-pub(super) async fn kubeconfig_of(engine: &Engine, container: &str) -> Result<String, Error> {
-    let doing = || format!("read the kubeconfig of {container}");
-    let refused = |source| Error::other(doing(), source);
-    let content = engine
-        .read_file(container, "/data/etc/kubernetes/admin.conf")
-        .await
-        .map_err(refused)?;
-    let content =
-        content.ok_or_else(|| Error::message(format!("{container} has no kubeconfig")))?;
-    let published = engine
-        .published(container, API_SERVER_PORT)
-        .await
-        .map_err(refused)?;
-    let published =
-        published.ok_or_else(|| Error::message(format!("{container} publishes no port")))?;
-    let mut config: serde_yaml::Value =
-        serde_yaml::from_slice(&content).map_err(|source| Error::other(doing(), source))?;
-    config["clusters"][0]["cluster"]["server"] = format!("https://{published}").into();
-    serde_yaml::to_string(&config).map_err(|source| Error::other(doing(), source))
-}
 
 /// The master's container of the cluster that is meant.
 async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
@@ -47,24 +26,23 @@ async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
         .ok_or_else(|| absent(identity))
 }
 
-fn is_master(container: &Found) -> bool {
-    container
-        .labels
-        .get(label::ROLE)
-        .is_some_and(|role| role == "master")
-}
-
-fn must_run(container: &Found) -> Result<(), Error> {
+/// A command needs this container to run.
+pub(super) fn must_run(container: &Found) -> Result<(), Error> {
     if container.state == State::Running {
         return Ok(());
     }
     Err(Error::with_hint(
-        format!("{} does not run", container.name),
+        format!(
+            "{} does not run: it is {}",
+            container.name,
+            state(container.state)
+        ),
         "start the cluster with `local-cluster up`",
     ))
 }
 
-fn absent(identity: &Identity) -> Error {
+/// There is nothing of the cluster that is meant.
+pub(super) fn absent(identity: &Identity) -> Error {
     Error::with_hint(
         format!("there is no cluster `{}`", identity.names.context()),
         "make it with `local-cluster up`",
@@ -76,7 +54,7 @@ pub(super) async fn kubeconfig(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    print(&kubeconfig_of(&engine, &master.name).await?)
+    print(&access::kubeconfig(&engine, &master.name).await?)
 }
 
 /// `apiserver-port`.
@@ -175,23 +153,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let containers = identity.containers(&engine).await?;
-    let master = containers.iter().find(|container| is_master(container));
-    let mut published = None;
-    let mut ready = Err("the master does not run".to_owned());
-    if let Some(master) = master.filter(|master| master.state == State::Running) {
-        published = engine
-            .published(&master.name, API_SERVER_PORT)
-            .await
-            .ok()
-            .flatten();
-        let asked =
-            tokio::time::timeout(Duration::from_secs(5), ready_nodes(&engine, &master.name)).await;
-        ready = match asked {
-            Ok(Ok(nodes)) => Ok(nodes),
-            Ok(Err(error)) => Err(crate::error::in_one_line(&error)),
-            Err(_) => Err("the API server does not answer".to_owned()),
-        };
-    }
+    let (published, ready) = ask(&engine, &containers).await;
     let rows: Vec<_> = containers
         .iter()
         .map(|container| row(container, &ready))
@@ -229,11 +191,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         (Ok(_), None) => {}
     }
     for row in &rows {
-        let ready = match row.ready {
-            Some(true) => "Ready",
-            Some(false) => "NotReady",
-            None => "unknown",
-        };
+        let ready = ready_word(row.ready);
         let _ = writeln!(
             text,
             "{:<16} {:<8} {:<9} {:<8} {}",
@@ -251,28 +209,67 @@ struct Row {
     ready: Option<bool>,
 }
 
-fn row(container: &Found, ready: &Result<Vec<(String, bool)>, String>) -> Row {
+fn row(container: &Found, ready: &ReadyNodes) -> Row {
     let of = |name: &str| container.labels.get(name).cloned().unwrap_or_default();
     let name = of(label::NODE);
-    let known = ready.as_ref().ok();
     Row {
-        ready: known.map(|nodes| nodes.iter().any(|(node, ready)| *node == name && *ready)),
+        ready: is_ready(&name, ready),
         container: container.name.clone(),
         role: of(label::ROLE),
-        state: match container.state {
-            State::Created => "created",
-            State::Running => "running",
-            State::Paused => "paused",
-            State::Exited(_) => "stopped",
-            State::Other => "changing",
-        },
+        state: state(container.state),
         name,
     }
 }
 
+/// What a container is doing, in a word.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Created => "created",
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Exited(_) => "stopped",
+        State::Other => "changing",
+    }
+}
+
+/// Whether a node is Ready, where that could be asked.
+pub(super) fn is_ready(name: &str, nodes: &ReadyNodes) -> Option<bool> {
+    let known = nodes.as_ref().ok();
+    known.map(|nodes| nodes.iter().any(|(node, ready)| node == name && *ready))
+}
+
+/// The word for that.
+pub(super) fn ready_word(ready: Option<bool>) -> &'static str {
+    match ready {
+        Some(true) => "Ready",
+        Some(false) => "NotReady",
+        None => "unknown",
+    }
+}
+
+/// The nodes that the API server knows, and whether each is Ready; or why it cannot be asked.
+pub(super) type ReadyNodes = Result<Vec<(String, bool)>, String>;
+
+/// Asks the master of these containers for its port and its nodes, for as long as a user may wait.
+pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Published>, ReadyNodes) {
+    let master = containers.iter().find(|container| is_master(container));
+    let Some(master) = master.filter(|master| master.state == State::Running) else {
+        return (None, Err("the master does not run".to_owned()));
+    };
+    let published = engine.published(&master.name, API_SERVER_PORT).await;
+    let asked =
+        tokio::time::timeout(Duration::from_secs(5), ready_nodes(engine, &master.name)).await;
+    let ready = match asked {
+        Ok(Ok(nodes)) => Ok(nodes),
+        Ok(Err(error)) => Err(crate::error::in_one_line(&error)),
+        Err(_) => Err("the API server does not answer".to_owned()),
+    };
+    (published.ok().flatten(), ready)
+}
+
 async fn ready_nodes(engine: &Engine, master: &str) -> Result<Vec<(String, bool)>, Error> {
-    let config = kubeconfig_of(engine, master).await?;
-    let nodes = ready::list_nodes(&ready::client(&config)?).await?;
+    let config = access::kubeconfig(engine, master).await?;
+    let nodes = ready::list_nodes(&access::client(&config)?).await?;
     Ok(nodes
         .iter()
         .map(|node| {

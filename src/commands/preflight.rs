@@ -1,21 +1,22 @@
 //! What is asked before anything is made: do the settings fit the cluster that is there, and can the host carry it?
 
+use super::session::Identity;
+use super::standing::Standing;
 use crate::cluster::overlap::{Taken, overlaps};
 use crate::cluster::{ClusterSpec, Role};
 use crate::doctor::{self, Load};
-use crate::engine::{Facts, Found, Network, label};
+use crate::engine::{Facts, Network, label};
 use crate::error::Error;
 use crate::plan::{self, Stage, Step};
 use crate::report::Reporter;
-use std::collections::BTreeMap;
 
 /// A cluster keeps its settings while it has nodes: others are refused, each by name.
 pub(super) fn check_settings(
     spec: &ClusterSpec,
     networks: &[Network],
-    nodes: &[Found],
+    identity: &Identity,
+    standing: &Standing,
 ) -> Result<(), Error> {
-    let doing = || format!("look at the settings of cluster `{}`", spec.names.context());
     if let Some(network) = networks
         .iter()
         .find(|network| network.name == spec.network.name)
@@ -36,14 +37,9 @@ pub(super) fn check_settings(
             ));
         }
     }
-    let Some(kept) = nodes
-        .iter()
-        .find_map(|node| node.labels.get(label::SETTINGS))
-    else {
+    let Some(running) = standing.settings(identity)? else {
         return Ok(());
     };
-    let running: BTreeMap<String, String> =
-        serde_json::from_str(kept).map_err(|source| Error::other(doing(), source))?;
     let differences = ClusterSpec::differences(&spec.fingerprint(), &running);
     if differences.is_empty() {
         return Ok(());

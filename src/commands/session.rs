@@ -1,8 +1,8 @@
 //! What every command begins with: settings, the reporter, and the cluster that is meant.
 
-use crate::cli::{Cli, Command, Output};
+use crate::cli::{Cli, Command, NodeCommand, Output};
 use crate::cluster::{ClusterId, Names};
-use crate::engine::{Engine, Found, Network, label};
+use crate::engine::{Engine, EngineError, Found, Network, label};
 use crate::error::Error;
 use crate::lock::{self, Lock};
 use crate::report::{self, Reporter};
@@ -62,6 +62,8 @@ impl Session {
             Some(Command::Down) => Some("down"),
             Some(Command::Clean(_)) => Some("clean"),
             Some(Command::Image(_)) => Some("image"),
+            Some(Command::Node(NodeCommand::Add(_))) => Some("node-add"),
+            Some(Command::Node(NodeCommand::Remove(_))) => Some("node-remove"),
             _ => None,
         };
         // A log is a help, and its lack no reason to fail.
@@ -225,9 +227,12 @@ impl Identity {
     /// This cluster's containers.
     pub(super) async fn containers(&self, engine: &Engine) -> Result<Vec<Found>, Error> {
         let found = engine.containers(&self.selector()).await;
-        found.map_err(|source| {
-            Error::other(format!("look for cluster {}", self.names.context()), source)
-        })
+        found.map_err(|source| self.not_found(source))
+    }
+
+    /// The engine could not be asked about this cluster.
+    pub(super) fn not_found(&self, source: EngineError) -> Error {
+        Error::other(format!("look for cluster {}", self.names.context()), source)
     }
 }
 

@@ -1,29 +1,28 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
 use super::image;
+use super::making::making;
 use super::preflight;
 use super::session::{self, Identity, Session};
+use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
-use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role, SpecInput};
-use crate::engine::{Engine, Found, Network, Rights, State, label};
+use crate::cli::UpArgs;
+use crate::cluster::{self, ClusterSpec, KubernetesVersion, Role, SpecInput, SpecProblem};
+use crate::drain::Drain;
+use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
-use crate::execute::{self, Making, Times, Work};
-use crate::node::{files, phases, pod_ranges};
-use crate::pki::{self, PkiRequest, Validity};
-use crate::plan::{self, Observed, ObservedNode, Stage};
+use crate::execute::{self, Times};
+use crate::node::{access, pod_ranges};
+use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
 use crate::report::{Event, print_data};
 use crate::{kubeconfig, signal};
-use futures_util::future;
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long the certificates of a cluster hold, in years: kept clusters outlive kubeadm's one.
-const CERTIFICATE_YEARS: u16 = 10;
-
-pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
-    let reporter = &session.reporter;
+pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Error> {
+    let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
     let cancel = signal::watch(reporter.clone());
     let began = Instant::now();
     let engine = session.engine().await?;
@@ -50,7 +49,7 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
             cancel: &cancel,
             began,
         };
-        let error = match bring_up(&up, dry_run).await {
+        let error = match bring_up(&up, arguments).await {
             Err(error) if identity.chosen && range_is_taken(&error) => error,
             result => return result,
         };
@@ -86,7 +85,7 @@ struct Up<'a> {
     began: Instant,
 }
 
-async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
+async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     let Up {
         session,
         engine,
@@ -95,30 +94,42 @@ async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
         cancel,
         began,
     } = *up;
-    let reporter = &session.reporter;
+    let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
     let facts = engine
         .facts()
         .await
         .map_err(|source| Error::other("use the Docker engine", source))?;
     let version = image::version(session).await?;
-    let spec = spec(session, identity, version)?;
-    let containers = identity.containers(engine).await?;
-    preflight::check_settings(&spec, networks, &containers)?;
-    let mut observed = observe(engine, identity, &spec, networks, containers).await?;
+    let standing = Standing::of(engine, identity).await?;
+    let spec = spec(
+        session,
+        identity,
+        version,
+        workers(session, arguments, &standing)?,
+    )?;
+    preflight::check_settings(&spec, networks, identity, &standing)?;
+    let mut observed = standing.observe(engine, identity).await?;
+    observed.network = networks
+        .iter()
+        .any(|network| network.name == spec.network.name);
     let stages = plan::plan(&spec, &observed);
-    let (wanted, images_lock) = if plan::creates(&stages, None) {
+    let stays = !plan::creates(&stages, Some(Role::Master));
+    tell_workers(session, arguments, &standing, &spec, stays)?;
+    let (wanted, images_lock) = match standing.master() {
         // Held while others may make the same images; a dry run makes none.
-        let lock = if dry_run {
-            None
-        } else {
-            Some(session.lock_images(cancel).await?)
-        };
-        (
-            image::wanted(session, engine, &facts, version, &mut observed).await?,
-            lock,
-        )
-    } else {
-        (image::unneeded(session, version)?, None)
+        _ if !stays => {
+            let lock = if dry_run {
+                None
+            } else {
+                Some(session.lock_images(cancel).await?)
+            };
+            (
+                image::wanted(session, engine, &facts, version, &mut observed).await?,
+                lock,
+            )
+        }
+        Some(master) => (image::of_node(session, version, master)?, None),
+        None => (image::unneeded(session, version)?, None),
     };
     if !stages.is_empty() || !wanted.stages.is_empty() {
         let load = preflight::load(&stages, &wanted.stages);
@@ -139,7 +150,7 @@ async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
     drop(images_lock);
     let kubectl = fetch_kubectl(session, identity, engine, version);
     if !stages.is_empty() {
-        let making = making(engine, &work, &spec, &stages).await?;
+        let making = making(engine, &work, &spec, &stages, Drain::default()).await?;
         execute::run(&stages, &work, Some(&making), &mut times).await?;
     }
     let config = write_kubeconfig(session, engine, identity, &spec).await?;
@@ -149,33 +160,17 @@ async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
     } else {
         Patience::NEW
     };
-    let stage = "ready".to_owned();
-    let asking = Instant::now();
-    reporter.send(Event::StageStarted {
-        stage: stage.clone(),
-    });
-    let client = ready::client(&config)?;
+    let client = access::client(&config)?;
     let waiting = async {
-        ready::wait(&client, engine, &spec, patience, reporter, cancel).await?;
+        let nodes = &spec.nodes;
+        ready::wait(&client, engine, &spec, nodes, patience, reporter, cancel).await?;
         pod_ranges::assign(&client, &spec).await
     };
-    let (result, fetched) = tokio::join!(waiting, kubectl);
-    let took = asking.elapsed();
-    reporter.send(Event::StageFinished {
-        stage: stage.clone(),
-        took,
-        ok: result.is_ok(),
-    });
-    result.map_err(|source| match source {
-        Error::Interrupted { .. } => execute::interrupted(&times),
-        source => Error::Stage {
-            stage: stage.clone(),
-            source: Box::new(source),
-            others: Vec::new(),
-        },
-    })?;
-    times.push((stage, took));
-    fetched?;
+    let both = async {
+        let (ready, fetched) = tokio::join!(waiting, kubectl);
+        ready.map(|()| fetched)
+    };
+    execute::stage("ready", reporter, &mut times, Box::pin(both)).await??;
 
     reporter.send(Event::Summary {
         stages: times,
@@ -187,6 +182,58 @@ async fn bring_up(up: &Up<'_>, dry_run: bool) -> Result<u8, Error> {
         log: None,
     });
     Ok(exit_code::OK)
+}
+
+/// How many workers were asked for by flag: a number that was asked for in passing does not change a cluster.
+fn asked_for(session: &Session, arguments: &UpArgs) -> Result<Option<u16>, Error> {
+    let asked = arguments.settings.has("cluster.numNodes");
+    Ok(asked.then_some(session.settings()?.cluster.num_nodes))
+}
+
+/// The workers that the cluster is to have: a new one as many as are set, one that is there keeps its own unless others
+/// are asked for.
+fn workers(
+    session: &Session,
+    arguments: &UpArgs,
+    standing: &Standing,
+) -> Result<BTreeSet<u16>, Error> {
+    let count = if standing.containers.is_empty() {
+        Some(session.settings()?.cluster.num_nodes)
+    } else {
+        asked_for(session, arguments)?
+    };
+    // Of a cluster without containers only what a killed run has left is there.
+    let now = if standing.containers.is_empty() {
+        &BTreeSet::new()
+    } else {
+        &standing.workers
+    };
+    Ok(cluster::workers(now, count))
+}
+
+/// Says what becomes of the workers of a cluster that is there, where that is not what is set.
+fn tell_workers(
+    session: &Session,
+    arguments: &UpArgs,
+    standing: &Standing,
+    spec: &ClusterSpec,
+    master_stays: bool,
+) -> Result<(), Error> {
+    if standing.containers.is_empty() {
+        return Ok(());
+    }
+    let (has, set) = (
+        standing.workers.len(),
+        session.settings()?.cluster.num_nodes,
+    );
+    if asked_for(session, arguments)?.is_some() {
+        tell_change(&session.reporter, &standing.workers, spec, master_stays);
+    } else if has != usize::from(set) {
+        session.reporter.note(format!(
+            "the cluster keeps the number of its workers, {has}: `--num-nodes {set}` would change it"
+        ));
+    }
+    Ok(())
 }
 
 fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
@@ -218,13 +265,14 @@ fn spec(
     session: &Session,
     identity: &Identity,
     version: KubernetesVersion,
+    workers: BTreeSet<u16>,
 ) -> Result<ClusterSpec, Error> {
     let settings = session.settings()?;
     let cluster = &settings.cluster;
     let input = SpecInput {
         id: identity.id,
         label: identity.label.clone(),
-        num_nodes: cluster.num_nodes,
+        workers,
         no_dedicated: cluster.no_dedicated,
         version,
         cni: cluster.cni_plugin,
@@ -234,133 +282,13 @@ fn spec(
         api_server_port: cluster.api_server_port,
         api_server_address: cluster.api_server_address,
     };
-    ClusterSpec::new(&input).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Error::Settings(lines.join("\n").into())
-    })
+    ClusterSpec::new(&input).map_err(|problems| Error::Settings(in_lines(&problems).into()))
 }
 
-/// What the engine has of this cluster.
-async fn observe(
-    engine: &Engine,
-    identity: &Identity,
-    spec: &ClusterSpec,
-    networks: &[Network],
-    containers: Vec<Found>,
-) -> Result<Observed, Error> {
-    let refused = |source| {
-        Error::other(
-            format!("look for cluster {}", identity.names.context()),
-            source,
-        )
-    };
-    let volumes = engine
-        .volumes(&identity.selector())
-        .await
-        .map_err(refused)?;
-    let nodes = containers.into_iter().map(|container| async move {
-        let role = match container.labels.get(label::ROLE).map(String::as_str) {
-            Some("master") => Role::Master,
-            _ => Role::Worker,
-        };
-        let phases = match container.state {
-            State::Running => Some(phases::observe(engine, &container.name, role).await?),
-            _ => None,
-        };
-        Ok((
-            container.name,
-            ObservedNode {
-                state: container.state,
-                phases,
-            },
-        ))
-    });
-    Ok(Observed {
-        network: networks
-            .iter()
-            .any(|network| network.name == spec.network.name),
-        nodes: future::try_join_all(nodes)
-            .await
-            .map_err(refused)?
-            .into_iter()
-            .collect(),
-        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
-        ..Observed::default()
-    })
-}
-
-/// The certificates of what is made: all new with a new master, else of the authority that the master keeps.
-async fn making<'a>(
-    engine: &Engine,
-    work: &Work<'_>,
-    spec: &'a ClusterSpec,
-    stages: &[Stage],
-) -> Result<Making<'a>, Error> {
-    // Only a node that is made needs to know.
-    let rights = if plan::creates(stages, None) {
-        execute::rights(work).await?
-    } else {
-        Rights::Privileged
-    };
-    let not_before = time::OffsetDateTime::now_utc() - time::Duration::DAY;
-    let validity = Validity::years(not_before, CERTIFICATE_YEARS);
-    let (master, authority) = if plan::creates(stages, Some(Role::Master)) {
-        let request = pki_request(spec, spec.master(), validity);
-        let pki = pki::issue(&request)
-            .map_err(|source| Error::other("issue the cluster's certificates", source))?;
-        (pki.files, Some(pki.authorities.ca))
-    } else if plan::creates(stages, Some(Role::Worker)) {
-        (
-            Vec::new(),
-            Some(authority_of(engine, spec.master(), validity).await?),
-        )
-    } else {
-        (Vec::new(), None)
-    };
-    Ok(Making {
-        spec,
-        master,
-        authority,
-        rights,
-    })
-}
-
-fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> PkiRequest {
-    PkiRequest {
-        validity,
-        minor: u64::from(spec.version.minor),
-        master_name: master.name.clone(),
-        master_address: IpAddr::V4(master.address),
-        service_address: IpAddr::V4(spec.network.api_service),
-        dns_domain: "cluster.local".to_owned(),
-        api_sans: crate::kubernetes::cert_sans(spec),
-        server: files::server(spec),
-        cluster_name: spec.names.context(),
-    }
-}
-
-async fn authority_of(
-    engine: &Engine,
-    master: &NodeSpec,
-    validity: Validity,
-) -> Result<pki::Authority, Error> {
-    let doing = || format!("read the authority of {}", master.container);
-    let read = |path: &'static str| async move {
-        let content = engine
-            .read_file(&master.container, path)
-            .await
-            .map_err(|source| Error::other(doing(), source))?;
-        let content =
-            content.ok_or_else(|| Error::message(format!("{} has no {path}", master.container)))?;
-        String::from_utf8(content).map_err(|source| Error::other(doing(), source))
-    };
-    let (certificate, key) = future::try_join(
-        read("/data/etc/kubernetes/pki/ca.crt"),
-        read("/data/etc/kubernetes/pki/ca.key"),
-    )
-    .await?;
-    pki::load_authority(&certificate, &key, validity)
-        .map_err(|source| Error::other(doing(), source))
+/// Each problem on a line of its own.
+pub(super) fn in_lines(problems: &[SpecProblem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
@@ -370,7 +298,7 @@ async fn write_kubeconfig(
     identity: &Identity,
     spec: &ClusterSpec,
 ) -> Result<String, Error> {
-    let config = super::inspect::kubeconfig_of(engine, &spec.master().container).await?;
+    let config = access::kubeconfig(engine, &spec.master().container).await?;
     let path = session.directory(&identity.names)?.join("admin.conf");
     let user = session
         .settings()?
@@ -397,7 +325,7 @@ fn fetch_kubectl(
     version: KubernetesVersion,
 ) -> impl Future<Output = Result<(), Error>> + use<> {
     let directory = session.directory(&identity.names);
-    let (engine, container) = (engine.clone(), identity.names.container("kube-master"));
+    let (engine, container) = (engine.clone(), identity.names.master());
     let version = format!("{version}\n");
     async move {
         let directory = directory?;

@@ -35,29 +35,18 @@ pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Resu
         })
 }
 
-pub(super) async fn remove_node(
+pub(super) async fn create_volume(
     work: &Work<'_>,
     making: &Making<'_>,
     node: &NodeSpec,
 ) -> Result<(), Error> {
+    let labels = cluster_labels(making.spec);
+    let made = work.engine.create_volume(&node.volume, &labels).await;
+    made.map_err(|source| Error::other(format!("make the volume of {}", node.container), source))
+}
+
+pub(super) async fn remove_node(work: &Work<'_>, node: &NodeSpec) -> Result<(), Error> {
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
-    if node.role == Role::Worker {
-        // kubeadm refuses to join a node whose namesake still counts as Ready. Where no API server answers, none does.
-        let kubeconfig = "--kubeconfig=/etc/kubernetes/admin.conf";
-        let command = [
-            "kubectl",
-            kubeconfig,
-            "--request-timeout=5s",
-            "delete",
-            "node",
-            &node.name,
-            "--ignore-not-found",
-        ];
-        let _ = work
-            .engine
-            .exec(&making.spec.master().container, &command)
-            .await;
-    }
     work.engine
         .remove_container(&node.container)
         .await
@@ -84,10 +73,7 @@ pub(super) async fn create_node(
     };
     let files = files::files(making.spec, node, host, &pki, work.proxies);
     let upload = archive(&files);
-    work.engine
-        .create_volume(&node.volume, &cluster_labels(making.spec))
-        .await
-        .map_err(refused)?;
+    create_volume(work, making, node).await?;
     for port in ports(making, node) {
         let container = container(work, making, node, port);
         work.engine.create_node(&container).await.map_err(refused)?;

@@ -147,7 +147,7 @@ struct NodeRegistration {
 
 impl NodeRegistration {
     fn new(spec: &ClusterSpec, node: &NodeSpec) -> Self {
-        let untainted_master = node.role == Role::Master && !spec.taint_masters;
+        let untainted_master = node.role == Role::Master && !spec.taint_masters();
         Self {
             name: node.name.clone(),
             cri_socket: CRI_SOCKET,

@@ -274,7 +274,7 @@ fn cgroup_v1_must_be_allowed_from_1_31_on() {
 
 #[test]
 fn a_lone_master_has_no_taints() {
-    let spec = sample::spec(|input| input.num_nodes = 0);
+    let spec = sample::spec(|input| input.workers.clear());
     assert!(init_documents(&spec, V2).contains("\n  taints: []\n"));
     assert!(!init_documents(&sample::spec(|_| {}), V2).contains("taints"));
 }

@@ -32,7 +32,8 @@ pub fn files(
         crate::cni::routes(spec, node)
             .iter()
             .fold(String::new(), |mut text, (subnet, gateway)| {
-                writeln!(text, "{subnet} {gateway}").expect("writing to memory does not fail");
+                writeln!(text, "route replace {subnet} via {gateway}")
+                    .expect("writing to memory does not fail");
                 text
             });
     let mut files = vec![

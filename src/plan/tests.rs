@@ -1,7 +1,7 @@
 //! Plans as text, and what holds for every plan.
 
 use super::*;
-use crate::cluster::sample;
+use crate::cluster::{ClusterSpec, NodeSpec, sample};
 use crate::image::sample as images;
 use proptest::prelude::*;
 
@@ -15,7 +15,11 @@ struct Wanted {
 
 impl Wanted {
     fn new(workers: u16, origin: Origin) -> Self {
-        let spec = sample::spec(|input| input.num_nodes = workers);
+        Self::with(sample::first(workers), origin)
+    }
+
+    fn with(workers: BTreeSet<u16>, origin: Origin) -> Self {
+        let spec = sample::spec(|input| input.workers = workers);
         Self {
             spec,
             images: ImagePlan::new(&images::inputs(origin.clone())),
@@ -129,6 +133,9 @@ fn nothing_is_there() {
       unpack the preloaded images
     [network]
       create the network
+    [volumes]
+      create the volume kube-node-1-data
+      create the volume kube-node-2-data
     [master]
       create kube-master at 10.192.0.2
     [api server]
@@ -169,6 +176,8 @@ fn nothing_is_there_and_all_is_built_from_modules() {
       unpack the preloaded images
     [network]
       create the network
+    [volumes]
+      create the volume kube-node-1-data
     [master]
       create kube-master at 10.192.0.2
     [api server]
@@ -197,6 +206,9 @@ fn images_are_there_and_no_cluster() {
     insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
     [network]
       create the network
+    [volumes]
+      create the volume kube-node-1-data
+      create the volume kube-node-2-data
     [master]
       create kube-master at 10.192.0.2
     [api server]
@@ -234,20 +246,139 @@ fn a_worker_is_missing() {
     }), @r"
     [workers]
       create kube-node-2 at 10.192.0.4
+      see that CoreDNS has two replicas
     [join]
       wait for kubeadm join on kube-node-2
     ");
 }
 
 #[test]
-fn another_worker_than_before_is_left_alone() {
-    let text = after(|observed| {
-        observed
-            .nodes
-            .insert("kube-node-3".to_owned(), running(Phases::Failed));
-        observed.volumes.insert("kube-node-3-data".to_owned());
+fn workers_that_are_not_wanted_go() {
+    insta::assert_snapshot!(after(|observed| {
+        for (name, node) in [
+            ("kube-node-3", running(Phases::Done)),
+            ("kube-node-7", stopped(State::Exited(0))),
+        ] {
+            observed.nodes.insert(name.to_owned(), node);
+        }
+        observed.volumes.insert("kube-node-100-data".to_owned());
+    }), @r"
+    [drain]
+      drain kube-node-3
+    [remove]
+      remove kube-node-3 and what Kubernetes knows of it
+      remove kube-node-7 and what Kubernetes knows of it
+      remove kube-node-100 and what Kubernetes knows of it
+    ");
+}
+
+#[test]
+fn workers_that_are_not_wanted_go_with_a_master_that_is_made_anew() {
+    let wanted = Wanted::new(0, images::release());
+    let mut observed = Wanted::new(1, images::release()).everything();
+    observed
+        .nodes
+        .insert("kube-master".to_owned(), running(Phases::Failed));
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [left over]
+      remove kube-master, which cannot be used as it is
+      remove kube-node-1, which cannot be used as it is
+    [master]
+      create kube-master at 10.192.0.2
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+}
+
+#[test]
+fn pods_of_the_last_worker_go_to_the_master() {
+    let wanted = Wanted::new(0, images::release());
+    let mut observed = Wanted::new(1, images::release()).everything();
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [untaint]
+      let ordinary pods run on kube-master
+    [drain]
+      drain kube-node-1
+    [remove]
+      remove kube-node-1 and what Kubernetes knows of it
+    ");
+    // A cluster that is stopped is started first.
+    for node in observed.nodes.values_mut() {
+        *node = stopped(State::Exited(0));
+    }
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [master]
+      start kube-master
+    [control plane]
+      wait for kubeadm init on kube-master
+    [untaint]
+      let ordinary pods run on kube-master
+    [remove]
+      remove kube-node-1 and what Kubernetes knows of it
+    ");
+    let open = sample::spec(|input| {
+        input.workers.clear();
+        input.no_dedicated = true;
     });
-    assert_eq!(text, "nothing to do\n");
+    let gone: Vec<NodeSpec> = Wanted::new(1, images::release())
+        .spec
+        .workers()
+        .cloned()
+        .collect();
+    let stages = removal(&open, &gone, &observed);
+    assert_eq!(stages.len(), 1, "{stages:?}");
+    assert_eq!(removal(&open, &[], &observed), []);
+}
+
+#[test]
+fn an_addition_leaves_the_other_nodes_alone() {
+    let wanted = Wanted::with([1, 2, 3, 5].into(), images::release());
+    let mut observed = Wanted::new(2, images::release()).everything();
+    // Of a cluster that somebody works with: a node is stopped, another run was killed.
+    observed
+        .nodes
+        .insert("kube-node-1".to_owned(), stopped(State::Exited(0)));
+    observed
+        .nodes
+        .insert("kube-node-5".to_owned(), stopped(State::Created));
+    observed.volumes.insert("kube-node-5-data".to_owned());
+    assert_eq!(unfinished(&wanted.spec, &observed), [5].into());
+    assert!(is_complete(wanted.spec.master(), &observed));
+    let added: Vec<NodeSpec> = wanted.spec.nodes[3..].to_vec();
+    insta::assert_snapshot!(render(&addition(&wanted.spec, &added, &observed)), @r"
+    [left over]
+      remove kube-node-5 and what Kubernetes knows of it
+    [workers]
+      create kube-node-3 at 10.192.0.5
+      create kube-node-5 at 10.192.0.7
+      see that CoreDNS has two replicas
+    [join]
+      wait for kubeadm join on kube-node-3
+      wait for kubeadm join on kube-node-5
+    ");
+}
+
+#[test]
+fn a_killed_run_leaves_the_volumes_of_the_workers_that_are_to_come() {
+    let wanted = Wanted::new(1, images::release());
+    let mut observed = wanted.everything();
+    observed.nodes.remove("kube-node-1");
+    observed
+        .nodes
+        .insert("kube-master".to_owned(), running(Phases::Running));
+    insta::assert_snapshot!(wanted.text(&observed), @r"
+    [api server]
+      wait for the API server on kube-master
+    [left over]
+      remove kube-node-1 and what Kubernetes knows of it
+    [workers]
+      create kube-node-1 at 10.192.0.3
+      see that CoreDNS has two replicas
+    [control plane]
+      wait for kubeadm init on kube-master
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
 }
 
 #[test]
@@ -256,9 +387,10 @@ fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
         observed.nodes.remove("kube-node-1");
     }), @r"
     [left over]
-      remove kube-node-1, which cannot be used as it is
+      remove kube-node-1 and what Kubernetes knows of it
     [workers]
       create kube-node-1 at 10.192.0.3
+      see that CoreDNS has two replicas
     [join]
       wait for kubeadm join on kube-node-1
     ");
@@ -268,9 +400,10 @@ fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
 fn a_container_that_was_never_started_may_lack_files() {
     insta::assert_snapshot!(with_node("kube-node-1", stopped(State::Created)), @r"
     [left over]
-      remove kube-node-1, which cannot be used as it is
+      remove kube-node-1 and what Kubernetes knows of it
     [workers]
       create kube-node-1 at 10.192.0.3
+      see that CoreDNS has two replicas
     [join]
       wait for kubeadm join on kube-node-1
     ");
@@ -280,9 +413,10 @@ fn a_container_that_was_never_started_may_lack_files() {
 fn a_worker_whose_phases_have_failed_is_made_anew() {
     insta::assert_snapshot!(with_node("kube-node-1", running(Phases::Failed)), @r"
     [left over]
-      remove kube-node-1, which cannot be used as it is
+      remove kube-node-1 and what Kubernetes knows of it
     [workers]
       create kube-node-1 at 10.192.0.3
+      see that CoreDNS has two replicas
     [join]
       wait for kubeadm join on kube-node-1
     ");
@@ -295,6 +429,9 @@ fn with_a_master_whose_phases_have_failed_all_are_made_anew() {
       remove kube-master, which cannot be used as it is
       remove kube-node-1, which cannot be used as it is
       remove kube-node-2, which cannot be used as it is
+    [volumes]
+      create the volume kube-node-1-data
+      create the volume kube-node-2-data
     [master]
       create kube-master at 10.192.0.2
     [api server]
@@ -320,6 +457,9 @@ fn without_a_master_workers_are_of_no_use() {
     }), @r"
     [left over]
       remove kube-node-1, which cannot be used as it is
+    [volumes]
+      create the volume kube-node-1-data
+      create the volume kube-node-2-data
     [master]
       create kube-master at 10.192.0.2
     [api server]
@@ -515,15 +655,17 @@ fn any_case() -> impl Strategy<Value = (Wanted, Observed)> {
     // One more of each than is ever wanted: what a larger cluster has left.
     let nodes = proptest::collection::vec((any_node(), any::<bool>()), 6);
     let tags = proptest::collection::vec(any::<bool>(), 4);
-    (0..=4_u16, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
+    // With holes: workers come and go.
+    let workers = proptest::collection::btree_set(1..=5_u16, 0..=4);
+    (workers, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
         |(workers, origin, nodes, tags, network, preloaded)| {
-            let wanted = Wanted::new(workers, origin);
+            let wanted = Wanted::with(workers, origin);
             let mut observed = Observed {
                 network,
                 preloaded,
                 ..Observed::default()
             };
-            let largest = sample::spec(|input| input.num_nodes = 5);
+            let largest = sample::spec(|input| input.workers = sample::first(5));
             for (node, (found, volume)) in largest.nodes.iter().zip(nodes) {
                 observed
                     .nodes
@@ -548,6 +690,8 @@ struct Model<'a> {
     observed: Observed,
     /// Programs that were built in this run.
     built: BTreeSet<&'static str>,
+    /// Volumes that were made in this run, and that no node has used.
+    new: BTreeSet<String>,
 }
 
 impl Model<'_> {
@@ -599,7 +743,14 @@ impl Model<'_> {
                 assert!(!self.observed.network);
                 self.observed.network = true;
             }
-            Step::RemoveNode(node) => {
+            Step::CreateVolume(node) => {
+                assert!(self.observed.volumes.insert(node.volume.clone()));
+                self.new.insert(node.volume.clone());
+            }
+            Step::RetireNode(node) | Step::RemoveNode(node) => {
+                if matches!(step, Step::RetireNode(_)) {
+                    self.assert_master_runs();
+                }
                 let container = self.observed.nodes.remove(&node.container);
                 let volume = self.observed.volumes.remove(&node.volume);
                 assert!(
@@ -615,7 +766,8 @@ impl Model<'_> {
                         && has(&self.observed, &images.node)
                 );
                 assert!(
-                    self.observed.volumes.insert(node.volume.clone()),
+                    self.observed.volumes.insert(node.volume.clone())
+                        || self.new.remove(&node.volume),
                     "{} has a used volume",
                     node.container
                 );
@@ -645,7 +797,17 @@ impl Model<'_> {
                 assert!(node.role == Role::Master || master == running(Phases::Done));
                 *found = running(Phases::Done);
             }
+            Step::DrainNode(node) => {
+                self.assert_master_runs();
+                assert_eq!(self.observed.nodes[&node.container].state, State::Running);
+            }
+            Step::UntaintMaster(_) | Step::ScaleDns => self.assert_master_runs(),
         }
+    }
+
+    fn assert_master_runs(&self) {
+        let master = &self.wanted.spec.master().container;
+        assert_eq!(self.observed.nodes[master].state, State::Running);
     }
 
     fn make(&mut self, tag: &str) {
@@ -661,7 +823,7 @@ proptest! {
     #[test]
     fn a_plan_that_was_carried_out_is_empty((wanted, observed) in any_case()) {
         let stages = wanted.stages(&observed);
-        let mut model = Model { wanted: &wanted, observed, built: BTreeSet::new() };
+        let mut model = Model { wanted: &wanted, observed, built: BTreeSet::new(), new: BTreeSet::new() };
         for step in stages.iter().flat_map(|stage| &stage.steps) {
             model.perform(step);
         }
@@ -689,7 +851,10 @@ proptest! {
                 _ => None,
             });
             let awaited = count(|step| match step { Step::AwaitPhases(node) => Some(node), _ => None });
-            let removed = count(|step| match step { Step::RemoveNode(node) => Some(node), _ => None });
+            let removed = count(|step| match step {
+                Step::RemoveNode(node) | Step::RetireNode(node) => Some(node),
+                _ => None,
+            });
             let created = count(|step| match step { Step::CreateNode(node) => Some(node), _ => None });
             prop_assert!(touched <= 1 && awaited <= 1 && removed <= created);
             prop_assert!(awaited >= touched);

@@ -1,27 +1,36 @@
 //! Conditions on Kubernetes objects. PURE. What is missing is told in words.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use super::watch::Watched;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use std::collections::BTreeMap;
 
 /// Fulfilled, or what is missing.
 pub(super) type Verdict = Result<(), String>;
 
-/// Every one of these nodes is there and Ready.
-pub(super) fn nodes(wanted: &[String], found: &BTreeMap<String, Node>) -> Verdict {
-    let missing: Vec<String> = wanted
-        .iter()
-        .filter_map(|name| match found.get(name) {
-            None => Some(format!("node {name} has not registered")),
-            Some(node) if is_ready(node) => None,
-            Some(node) => Some(format!("node {name} is not Ready: {}", reason(node))),
-        })
-        .collect();
+fn verdict(missing: &[String]) -> Verdict {
     if missing.is_empty() {
         Ok(())
     } else {
         Err(missing.join("; "))
     }
+}
+
+/// Every one of these nodes is there and Ready.
+pub(super) fn nodes(wanted: &[&str], found: &Watched<Node>) -> Verdict {
+    let of_name = |name: &str| {
+        found
+            .values()
+            .find(|node| node.metadata.name.as_deref() == Some(name))
+    };
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter_map(|name| match of_name(name) {
+            None => Some(format!("node {name} has not registered")),
+            Some(node) if is_ready(node) => None,
+            Some(node) => Some(format!("node {name} is not Ready: {}", reason(node))),
+        })
+        .collect();
+    verdict(&missing)
 }
 
 /// Whether a node says that it is Ready.
@@ -47,23 +56,36 @@ fn ready_condition(node: &Node) -> Option<(String, String)> {
     ))
 }
 
-/// kube-proxy is ready on that many nodes.
-pub(super) fn kube_proxy(wanted: usize, found: &BTreeMap<String, DaemonSet>) -> Verdict {
-    let Some(status) = found.get("kube-proxy").and_then(|set| set.status.as_ref()) else {
-        return Err("there is no kube-proxy".to_owned());
+/// kube-proxy is ready on each of these nodes: a count of its DaemonSet would not say on which.
+pub(super) fn kube_proxy(wanted: &[&str], found: &Watched<Pod>) -> Verdict {
+    let runs_on = |node: &str| {
+        found.values().any(|pod| {
+            let spec = pod.spec.as_ref();
+            spec.and_then(|spec| spec.node_name.as_deref()) == Some(node)
+                && pod.metadata.deletion_timestamp.is_none()
+                && pod_is_ready(pod)
+        })
     };
-    if usize::try_from(status.number_ready).is_ok_and(|ready| ready >= wanted) {
-        return Ok(());
-    }
-    Err(format!(
-        "kube-proxy is ready on {} of {wanted} nodes",
-        status.number_ready
-    ))
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|node| !runs_on(node))
+        .map(|node| format!("kube-proxy is not ready on {node}"))
+        .collect();
+    verdict(&missing)
+}
+
+fn pod_is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// CoreDNS has all the replicas that it should have, of its newest template.
-pub(super) fn coredns(found: &BTreeMap<String, Deployment>) -> Verdict {
-    let Some(deployment) = found.get("coredns") else {
+pub(super) fn coredns(found: &Watched<Deployment>) -> Verdict {
+    let Some(deployment) = found.values().next() else {
         return Err("there is no CoreDNS".to_owned());
     };
     let wanted = deployment.spec.replicas.unwrap_or(1);
@@ -116,29 +138,46 @@ mod tests {
     fn node(name: &str, ready: &str) -> (String, Node) {
         let node = json!({ "metadata": { "name": name },
             "status": { "conditions": [{ "type": "Ready", "status": ready, "message": "cni plugin not initialized" }] } });
-        (name.to_owned(), serde_json::from_value(node).unwrap())
+        (
+            format!("uid of {name}"),
+            serde_json::from_value(node).unwrap(),
+        )
     }
 
     #[test]
     fn all_nodes_must_be_there_and_ready() {
-        let wanted = ["a".to_owned(), "b".to_owned()];
-        let found = BTreeMap::from([node("a", "True"), node("b", "False")]);
+        let wanted = ["a", "b"];
+        let found = Watched::from([node("a", "True"), node("b", "False")]);
         assert_eq!(
             nodes(&wanted, &found),
             Err("node b is not Ready: cni plugin not initialized".to_owned())
         );
-        assert_eq!(
-            nodes(
-                &wanted,
-                &BTreeMap::from([node("a", "True"), node("b", "True")])
-            ),
-            Ok(())
-        );
+        let both = Watched::from([node("a", "True"), node("b", "True")]);
+        assert_eq!(nodes(&wanted, &both), Ok(()));
+        let more = Watched::from([node("a", "True"), node("c", "False")]);
+        assert_eq!(nodes(&["a"], &more), Ok(()), "others do not count");
         assert!(
-            nodes(&wanted, &BTreeMap::from([node("a", "True")]))
+            nodes(&wanted, &more)
                 .unwrap_err()
                 .contains("b has not registered")
         );
+    }
+
+    #[test]
+    fn kube_proxy_must_be_ready_on_each() {
+        let pod = |uid: &str, node: &str, ready: &str| {
+            let pod = json!({ "metadata": { "uid": uid }, "spec": { "nodeName": node, "containers": [] },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] } });
+            (uid.to_owned(), serde_json::from_value::<Pod>(pod).unwrap())
+        };
+        let mut found = Watched::from([pod("1", "a", "True"), pod("2", "b", "False")]);
+        assert_eq!(kube_proxy(&["a"], &found), Ok(()));
+        assert_eq!(
+            kube_proxy(&["a", "b", "c"], &found),
+            Err("kube-proxy is not ready on b; kube-proxy is not ready on c".to_owned())
+        );
+        found.extend([pod("3", "b", "True")]);
+        assert_eq!(kube_proxy(&["a", "b"], &found), Ok(()));
     }
 
     #[test]
@@ -146,8 +185,8 @@ mod tests {
         let with = |available: i32, wanted: i32| {
             let deployment = json!({ "metadata": { "name": "coredns", "generation": 1 }, "spec": { "replicas": wanted, "selector": {},
                 "template": {} }, "status": { "observedGeneration": 1, "availableReplicas": available, "updatedReplicas": available } });
-            BTreeMap::from([(
-                "coredns".to_owned(),
+            Watched::from([(
+                "uid".to_owned(),
                 serde_json::from_value(deployment).unwrap(),
             )])
         };
@@ -157,6 +196,6 @@ mod tests {
             coredns(&with(0, 0)).is_err(),
             "scaled to nothing is not available"
         );
-        assert!(coredns(&BTreeMap::new()).is_err());
+        assert!(coredns(&Watched::new()).is_err());
     }
 }

@@ -22,6 +22,10 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["config", "schema"],
     &["image"],
     &["image", "build"],
+    &["node"],
+    &["node", "add"],
+    &["node", "remove"],
+    &["node", "list"],
 ];
 
 fn help(command: &[&str]) -> String {

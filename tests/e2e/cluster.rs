@@ -43,10 +43,10 @@ fn settings_and_status(program: &Program) {
     );
     assert_eq!(program.ok(&["up", "--dry-run"]), "nothing to do\n");
     program.ok(&["up"]);
-    let (code, text) = program.fails(&["up", "--num-nodes", "1", "--pod-subnet", "10.77.0.0/16"]);
+    let (code, text) = program.fails(&["up", "--no-dedicated", "--pod-subnet", "10.77.0.0/16"]);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("cluster.numNodes") && text.contains("cluster.podSubnet"),
+        text.contains("cluster.noDedicated") && text.contains("cluster.podSubnet"),
         "{text}"
     );
     let ranges = program.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].spec.podCIDR}"]);

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod faults;
+mod nodes;
 mod program;
 mod release;
 #[cfg(feature = "e2e-all")]

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::fake::{Answer, Fake, done, json, refusal, stream};
 
 /// Exit code, standard output, standard error.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn run(fake: &Fake, arguments: &[&str]) -> Ended {
+pub(crate) fn run(fake: &Fake, arguments: &[&str]) -> Ended {
     let home = tempfile::tempdir().unwrap();
     let output = assert_cmd::Command::cargo_bin("local-cluster")
         .unwrap()
@@ -44,7 +44,7 @@ fn without_log(told: &str) -> String {
 }
 
 /// An engine that has these networks and containers, and no images.
-fn engine(networks: &Value, containers: &Value) -> Fake {
+pub(crate) fn engine(networks: &Value, containers: &Value) -> Fake {
     Fake::new([
         (
             "GET /version",
@@ -73,7 +73,7 @@ fn network(labels: &Value) -> Value {
 }
 
 /// Nothing but questions was asked.
-fn assert_untouched(fake: &Fake) {
+pub(crate) fn assert_untouched(fake: &Fake) {
     assert!(
         fake.log().iter().all(|what| what.starts_with("GET ")),
         "{:?}",
@@ -664,7 +664,7 @@ async fn a_signal_ends_the_run_and_what_it_waits_for() {
         assert!(
             ended
                 .stderr
-                .contains("hint: run `local-cluster up` to go on"),
+                .contains("hint: run the same command again to go on"),
             "{signal}: {}",
             ended.stderr
         );

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use local_cluster::cluster::{ClusterSpec, CniPlugin, DEFAULT_VERSION, NodeSpec, SpecInput};
+use local_cluster::drain::Drain;
 use local_cluster::engine::{Engine, Facts, Rights};
 use local_cluster::error::{Error, in_one_line};
 use local_cluster::execute::{self, Making, Times, Work};
@@ -23,7 +24,7 @@ fn spec(port: Option<u16>) -> ClusterSpec {
     ClusterSpec::new(&SpecInput {
         id: 0,
         label: None,
-        num_nodes: 2,
+        workers: [1, 2].into(),
         no_dedicated: false,
         version: DEFAULT_VERSION,
         cni: CniPlugin::Bridge,
@@ -132,6 +133,7 @@ impl Run {
             master: vec![file],
             authority: None,
             rights: Rights::Privileged,
+            drain: Drain::default(),
         };
         execute::run(stages, &work, Some(&making), &mut self.times).await
     }

@@ -9,6 +9,8 @@ mod execute;
 mod fake;
 mod images;
 mod jobs;
+mod members;
+mod nodes;
 mod objects;
 
 use local_cluster::error::in_one_line;

@@ -1,0 +1,164 @@
+//! A cluster as it stands: its containers and volumes, its workers, and the settings that it was made with.
+
+use super::session::Identity;
+use crate::cluster::{ClusterSpec, NodeSpec, Role};
+use crate::engine::{Engine, Found, State, label};
+use crate::error::Error;
+use crate::node::phases;
+use crate::plan::{Observed, ObservedNode};
+use crate::report::Reporter;
+use futures_util::future;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the engine has of a cluster.
+pub(super) struct Standing {
+    pub(super) containers: Vec<Found>,
+    volumes: BTreeSet<String>,
+    /// The numbers of the workers that the cluster counts as its own.
+    pub(super) workers: BTreeSet<u16>,
+}
+
+impl Standing {
+    pub(super) async fn of(engine: &Engine, identity: &Identity) -> Result<Self, Error> {
+        let volumes = async {
+            let found = engine.volumes(&identity.selector()).await;
+            found.map_err(|source| identity.not_found(source))
+        };
+        let (containers, volumes) = future::try_join(identity.containers(engine), volumes).await?;
+        let volumes: BTreeSet<String> = volumes.into_iter().map(|volume| volume.name).collect();
+        let names = containers.iter().map(|container| &container.name);
+        let workers = identity
+            .names
+            .workers_among(names.chain(&volumes).map(String::as_str));
+        Ok(Self {
+            containers,
+            volumes,
+            workers,
+        })
+    }
+
+    /// The master's container.
+    pub(super) fn master(&self) -> Option<&Found> {
+        self.containers.iter().find(|found| is_master(found))
+    }
+
+    /// The settings that the cluster was made with; its master's count, as workers may have come later.
+    pub(super) fn settings(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let kept = |found: &Found| found.labels.get(label::SETTINGS).cloned();
+        let kept = self
+            .master()
+            .and_then(kept)
+            .or_else(|| self.containers.iter().find_map(kept));
+        let read = kept.map(|kept| serde_json::from_str(&kept)).transpose();
+        read.map_err(|source| {
+            let name = identity.names.context();
+            Error::other(format!("look at the settings of cluster `{name}`"), source)
+        })
+    }
+
+    /// The cluster as it was made, with these workers, whatever the settings say today.
+    pub(super) fn spec(
+        &self,
+        identity: &Identity,
+        workers: BTreeSet<u16>,
+    ) -> Result<ClusterSpec, Error> {
+        let settings = self.settings(identity)?.unwrap_or_default();
+        let label = identity.label.as_deref();
+        ClusterSpec::of_fingerprint(identity.id, label, &settings, workers)
+            .map_err(|problems| Error::message(super::up::in_lines(&problems)))
+    }
+
+    /// What runs and what does not.
+    pub(super) fn states(&self) -> Observed {
+        let node = |container: &Found| {
+            let found = ObservedNode {
+                state: container.state,
+                phases: None,
+            };
+            (container.name.clone(), found)
+        };
+        Observed {
+            network: true,
+            nodes: self.containers.iter().map(node).collect(),
+            volumes: self.volumes.clone(),
+            ..Observed::default()
+        }
+    }
+
+    /// What runs and what does not, and how far kubeadm is in what runs.
+    pub(super) async fn observe(
+        &self,
+        engine: &Engine,
+        identity: &Identity,
+    ) -> Result<Observed, Error> {
+        let running = self
+            .containers
+            .iter()
+            .filter(|container| container.state == State::Running);
+        let phases = running.map(|container| async move {
+            let role = if is_master(container) {
+                Role::Master
+            } else {
+                Role::Worker
+            };
+            let phases = phases::observe(engine, &container.name, role).await?;
+            Ok((container.name.clone(), phases))
+        });
+        let phases = future::try_join_all(phases)
+            .await
+            .map_err(|source| identity.not_found(source))?;
+        let mut observed = self.states();
+        for (name, phases) in phases {
+            if let Some(node) = observed.nodes.get_mut(&name) {
+                node.phases = Some(phases);
+            }
+        }
+        Ok(observed)
+    }
+}
+
+/// Whether this is the container of a master.
+pub(super) fn is_master(container: &Found) -> bool {
+    let role = container.labels.get(label::ROLE);
+    role.is_some_and(|role| role == Role::Master.as_str())
+}
+
+/// Says which workers of a cluster come and go, before they do.
+pub(super) fn tell_change(
+    reporter: &Reporter,
+    now: &BTreeSet<u16>,
+    spec: &ClusterSpec,
+    master_stays: bool,
+) {
+    let wanted: BTreeSet<u16> = spec.workers().map(NodeSpec::worker).collect();
+    let names = |numbers: &BTreeSet<u16>| {
+        let all = spec.possible_workers();
+        let named = all.filter(|node| numbers.contains(&node.worker()));
+        named.map(|node| node.name).collect::<Vec<_>>().join(", ")
+    };
+    let (added, gone) = (&wanted - now, now - &wanted);
+    let then = match wanted.len() {
+        0 => "then there is no worker".to_owned(),
+        1 => "then there is 1 worker".to_owned(),
+        count => format!("then there are {count} workers"),
+    };
+    if !added.is_empty() {
+        reporter.note(format!("adding {}: {then}", names(&added)));
+        if now.is_empty() && master_stays && !spec.no_dedicated {
+            reporter.note(format!(
+                "ordinary pods may go on running on {}, as they did while it was alone",
+                spec.master().name
+            ));
+        }
+    }
+    if !gone.is_empty() {
+        reporter.note(format!(
+            "removing {}: {then}; pods go elsewhere, but for those of DaemonSets, and what they keep in emptyDir \
+             volumes is lost",
+            names(&gone)
+        ));
+    }
+}

@@ -1,0 +1,147 @@
+//! Has the pods of a node go elsewhere, as `kubectl drain` does: no new ones come, those that are there are evicted, and
+//! their ends are waited for.
+
+mod pods;
+
+use crate::error::Error;
+use crate::ready::watch::{Watched, until};
+use futures_util::future;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Client;
+use kube::api::{Api, DeleteParams, EvictParams, ListParams};
+use kube::runtime::watcher;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often an eviction is asked for again that a disruption budget has refused.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What is allowed when a node is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long pods may take to end.
+    pub patience: Duration,
+    /// Pods that nobody will make again go, too.
+    pub force: bool,
+}
+
+impl Default for Drain {
+    /// Time for pods that use all of their usual 30 s, one after the other if a budget wants it so.
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_mins(2),
+            force: false,
+        }
+    }
+}
+
+/// The pods of a node.
+fn of(node: &str) -> String {
+    format!("spec.nodeName={node}")
+}
+
+/// Drains a node. One that Kubernetes does not know has no pods.
+pub async fn drain(
+    client: &Client,
+    node: &str,
+    drain: Drain,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let doing = || format!("drain {node}");
+    match Api::<Node>::all(client.clone()).cordon(node).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        result => result.map_err(|source| Error::other(doing(), source))?,
+    };
+    let all = Api::<Pod>::all(client.clone());
+    let listed = all
+        .list(&ListParams::default().fields(&of(node)))
+        .await
+        .map_err(|source| Error::other(doing(), source))?;
+    let going = pods::going(&listed.items, drain.force).map_err(|unmanaged| {
+        Error::with_hint(
+            format!(
+                "cannot {}: nobody would make these pods again: {}",
+                doing(),
+                unmanaged.join(", ")
+            ),
+            "delete them, or give `--force` to lose them with the node",
+        )
+    })?;
+    let end = Instant::now() + drain.patience;
+    let ending = async {
+        let evicting = future::try_join_all(going.iter().map(|pod| evict(client, pod)));
+        match tokio::time::timeout_at(end, evicting).await {
+            Ok(result) => result.map_err(|source| Error::other(doing(), source))?,
+            Err(_) => {
+                return Err(late(
+                    node,
+                    drain,
+                    "a disruption budget does not let all pods go",
+                ));
+            }
+        };
+        let left = |found: &Watched<Pod>| pods::left(&going, found);
+        let config = watcher::Config::default().fields(&of(node));
+        let rest = end.saturating_duration_since(Instant::now());
+        let ended = until(all, config, rest, left).await;
+        ended.map_err(|missing| late(node, drain, &missing))
+    };
+    tokio::select! {
+        result = ending => result,
+        () = cancel.cancelled() => Err(Error::Interrupted { after: String::new() }),
+    }
+}
+
+fn late(node: &str, drain: Drain, missing: &str) -> Error {
+    let seconds = drain.patience.as_secs();
+    Error::with_hint(
+        format!("cannot drain {node} within {seconds} s: {missing}"),
+        format!(
+            "give it more time with `local-cluster node remove {node} --timeout SECONDS`, or stop its container first: \
+             a node that does not run is not drained; `local-cluster kubectl uncordon {node}` lets pods come back"
+        ),
+    )
+}
+
+/// Asks for a pod's eviction until it is granted.
+async fn evict(client: &Client, pod: &pods::Going) -> Result<(), kube::Error> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
+    loop {
+        match pods.evict(&pod.name, &EvictParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 429 => tokio::time::sleep(AGAIN).await,
+            result => return result.map(|_| ()),
+        }
+    }
+}
+
+/// Takes out of the API what is left of a node whose container is gone: the node, and pods that nobody can end.
+pub async fn forget(client: &Client, node: &str) -> Result<(), Error> {
+    let doing = |source| Error::other(format!("have the API server forget {node}"), source);
+    absent_is_fine(
+        Api::<Node>::all(client.clone())
+            .delete(node, &DeleteParams::default())
+            .await,
+    )
+    .map_err(doing)?;
+    let listed = Api::<Pod>::all(client.clone())
+        .list_metadata(&ListParams::default().fields(&of(node)))
+        .await
+        .map_err(doing)?;
+    let now = DeleteParams::default().grace_period(0);
+    let pods = listed.items.into_iter().filter_map(|pod| {
+        let (name, namespace) = (pod.metadata.name?, pod.metadata.namespace?);
+        let (pods, now): (Api<Pod>, _) = (Api::namespaced(client.clone(), &namespace), now.clone());
+        Some(async move { absent_is_fine(pods.delete(&name, &now).await) })
+    });
+    future::try_join_all(pods).await.map_err(doing)?;
+    Ok(())
+}
+
+fn absent_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        result => result.map(|_| ()),
+    }
+}

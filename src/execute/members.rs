@@ -1,0 +1,132 @@
+//! The steps that speak with a cluster's API server about its nodes.
+
+use super::{Making, Work};
+use crate::cluster::NodeSpec;
+use crate::drain;
+use crate::error::Error;
+use crate::node::access;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Node;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+/// The taints that keep ordinary pods off a master; the second until Kubernetes 1.24.
+const MASTER_TAINTS: [&str; 2] = [
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+];
+
+async fn client(work: &Work<'_>, making: &Making<'_>) -> Result<Client, Error> {
+    access::answering(work.engine, &making.spec.master().container, work.cancel).await
+}
+
+/// Gives CoreDNS two replicas, if it has the one that the phase `coredns` has given it on a master without workers.
+pub(super) async fn scale_dns(work: &Work<'_>, making: &Making<'_>) -> Result<(), Error> {
+    let refused = |source| Error::other("give CoreDNS a second replica", source);
+    let deployments: Api<Deployment> = Api::namespaced(client(work, making).await?, "kube-system");
+    let found = deployments.get_opt("coredns").await.map_err(refused)?;
+    if found.is_some_and(|coredns| has_our_one_replica(&coredns)) {
+        let patch = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
+        let ours = PatchParams {
+            field_manager: Some("local-cluster".to_owned()),
+            ..PatchParams::default()
+        };
+        deployments
+            .patch("coredns", &ours, &patch)
+            .await
+            .map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Whether the number is 1 and was given by the phase, which applies its manifest; `kubectl scale` and others update.
+fn has_our_one_replica(coredns: &Deployment) -> bool {
+    let one = coredns.spec.replicas == Some(1);
+    let mut managers = coredns.metadata.managed_fields.iter().flatten();
+    let applied = managers.any(|manager| {
+        let fields = manager.fields_v1.as_ref();
+        manager.operation.as_deref() == Some("Apply")
+            && fields.is_some_and(|fields| !fields.0["f:spec"]["f:replicas"].is_null())
+    });
+    one && applied
+}
+
+/// Takes away the taint that keeps ordinary pods off a master.
+pub(super) async fn untaint(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
+    let refused = |source| Error::other(format!("let pods run on {}", node.container), source);
+    let nodes: Api<Node> = Api::all(client(work, making).await?);
+    let found = nodes.get(&node.name).await.map_err(refused)?;
+    let taints = found.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    let kept: Vec<_> = taints
+        .iter()
+        .filter(|taint| !MASTER_TAINTS.contains(&taint.key.as_str()))
+        .collect();
+    if kept.len() < taints.len() {
+        let patch: Patch<Value> = Patch::Merge(json!({
+            "metadata": { "resourceVersion": found.metadata.resource_version },
+            "spec": { "taints": kept },
+        }));
+        nodes
+            .patch(&node.name, &PatchParams::default(), &patch)
+            .await
+            .map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Has the pods of a node go elsewhere.
+pub(super) async fn drain(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
+    let client = client(work, making).await?;
+    drain::drain(&client, &node.name, making.drain, work.cancel).await
+}
+
+/// Removes a node that Kubernetes knows. The volume goes last: as long as it is there the cluster counts the node as its
+/// own, so that what was broken off here is found again.
+pub(super) async fn retire(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
+    let refused = |source| Error::other(format!("remove node {}", node.container), source);
+    work.engine
+        .remove_container(&node.container)
+        .await
+        .map_err(refused)?;
+    // Not before its kubelet is gone, which would tell of it again.
+    drain::forget(&client(work, making).await?, &node.name).await?;
+    work.engine
+        .remove_volume(&node.volume)
+        .await
+        .map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_somebody_else_gave_is_left() {
+        let coredns = |replicas: i32, operation: &str, fields: &Value| -> Deployment {
+            serde_json::from_value(json!({
+                "metadata": { "managedFields": [{ "manager": "kubectl", "operation": operation, "fieldsV1": fields }] },
+                "spec": { "replicas": replicas, "selector": {}, "template": {} },
+            }))
+            .unwrap()
+        };
+        let replicas = json!({ "f:spec": { "f:replicas": {} } });
+        assert!(has_our_one_replica(&coredns(1, "Apply", &replicas)));
+        assert!(!has_our_one_replica(&coredns(2, "Apply", &replicas)));
+        assert!(!has_our_one_replica(&coredns(1, "Update", &replicas)));
+        let others = json!({ "f:spec": { "f:template": {} } });
+        assert!(!has_our_one_replica(&coredns(1, "Apply", &others)));
+    }
+}

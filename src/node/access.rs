@@ -1,0 +1,79 @@
+//! How this machine reaches a cluster: by its administrator's kubeconfig, at the port that the master publishes.
+
+use crate::cluster::API_SERVER_PORT;
+use crate::engine::Engine;
+use crate::error::Error;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long an API server may take to answer that is there: many times what a restarted one takes on a slow machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
+/// master publishes.
+pub async fn kubeconfig(engine: &Engine, master: &str) -> Result<String, Error> {
+    let doing = || format!("read the kubeconfig of {master}");
+    let refused = |source| Error::other(doing(), source);
+    let content = engine
+        .read_file(master, "/data/etc/kubernetes/admin.conf")
+        .await
+        .map_err(refused)?;
+    let content = content.ok_or_else(|| Error::message(format!("{master} has no kubeconfig")))?;
+    let published = engine
+        .published(master, API_SERVER_PORT)
+        .await
+        .map_err(refused)?;
+    let published =
+        published.ok_or_else(|| Error::message(format!("{master} publishes no port")))?;
+    let mut config: serde_yaml::Value =
+        serde_yaml::from_slice(&content).map_err(|source| Error::other(doing(), source))?;
+    config["clusters"][0]["cluster"]["server"] = format!("https://{published}").into();
+    serde_yaml::to_string(&config).map_err(|source| Error::other(doing(), source))
+}
+
+/// A client for a cluster, by the kubeconfig that a user gets.
+pub fn client(kubeconfig: &str) -> Result<Client, Error> {
+    let doing = "connect to the API server";
+    let kubeconfig =
+        Kubeconfig::from_yaml(kubeconfig).map_err(|source| Error::other(doing, source))?;
+    let build =
+        async { Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await };
+    // Nothing in it waits: all that the kubeconfig names is in its own text.
+    let config = futures_util::FutureExt::now_or_never(build)
+        .ok_or_else(|| Error::message("the kubeconfig names files"))?
+        .map_err(|source| Error::other(doing, source))?;
+    Client::try_from(config).map_err(|source| Error::other(doing, source))
+}
+
+/// A client for the cluster of this master, once its API server answers: it may just have been started again.
+pub async fn answering(
+    engine: &Engine,
+    master: &str,
+    cancel: &CancellationToken,
+) -> Result<Client, Error> {
+    let client = client(&kubeconfig(engine, master).await?)?;
+    let asking = async {
+        let mut last = None;
+        let answered = tokio::time::timeout(PATIENCE, async {
+            while let Err(error) = client.apiserver_version().await {
+                last = Some(error);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        answered.map_err(|_| {
+            let doing = format!("reach the API server of {master}");
+            match last {
+                Some(error) => Error::other(doing, error),
+                None => Error::message(format!("cannot {doing}: it does not answer")),
+            }
+        })
+    };
+    tokio::select! {
+        result = asking => result?,
+        () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
+    }
+    Ok(client)
+}

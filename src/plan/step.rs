@@ -1,0 +1,97 @@
+//! The steps of which plans are made.
+
+use crate::cluster::{NodeSpec, Role};
+use crate::image::Programs;
+use std::fmt;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Get the root file system of all images.
+    ObtainBase,
+    /// Build the image with Go and a C compiler.
+    BuildBuilder,
+    /// Build the node image as it is before Kubernetes.
+    BuildNodeBase,
+    /// Build the programs of a Go module.
+    BuildPrograms(Programs),
+    /// Download kubeadm, kubelet and kubectl.
+    Download,
+    /// Find out which rights the engine gives, lay the programs over the node image.
+    InstallPrograms,
+    /// Fill the volume of unpacked images.
+    FillPreload,
+    /// Make the cluster's network.
+    CreateNetwork,
+    /// Make the volume of a worker that is to come: from now on the cluster is known to have it.
+    CreateVolume(NodeSpec),
+    /// Remove a node that was left half-done, or whose master is made anew, with its volume.
+    RemoveNode(NodeSpec),
+    /// Make a node's container and volume, with all its files, and start it.
+    CreateNode(NodeSpec),
+    /// Start a node that was stopped.
+    StartNode(NodeSpec),
+    /// Thaw a node.
+    UnpauseNode(NodeSpec),
+    /// Wait for the API server of a master.
+    AwaitApiServer(NodeSpec),
+    /// Wait for kubeadm's phases in a node.
+    AwaitPhases(NodeSpec),
+    /// Give CoreDNS its second replica, unless somebody else has chosen how many there are.
+    ScaleDns,
+    /// Let ordinary pods run on the master, which has no workers any more.
+    UntaintMaster(NodeSpec),
+    /// Keep new pods off a node and have those that are there go elsewhere.
+    DrainNode(NodeSpec),
+    /// Remove a node that Kubernetes knows: its container, what Kubernetes has of it, its volume.
+    RetireNode(NodeSpec),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ObtainBase => write!(formatter, "get the base of all images"),
+            Self::BuildBuilder => write!(formatter, "build the builder image"),
+            Self::BuildNodeBase => write!(formatter, "build the node image"),
+            Self::BuildPrograms(programs) => {
+                write!(
+                    formatter,
+                    "build {} {}",
+                    programs.component.name, programs.component.version
+                )
+            }
+            Self::Download => write!(formatter, "download kubeadm, kubelet and kubectl"),
+            Self::InstallPrograms => write!(formatter, "install the programs into the node image"),
+            Self::FillPreload => write!(formatter, "unpack the preloaded images"),
+            Self::CreateNetwork => write!(formatter, "create the network"),
+            Self::CreateVolume(node) => write!(formatter, "create the volume {}", node.volume),
+            Self::RemoveNode(node) => write!(
+                formatter,
+                "remove {}, which cannot be used as it is",
+                node.container
+            ),
+            Self::CreateNode(node) => {
+                write!(formatter, "create {} at {}", node.container, node.address)
+            }
+            Self::StartNode(node) => write!(formatter, "start {}", node.container),
+            Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
+            Self::AwaitApiServer(node) => {
+                write!(formatter, "wait for the API server on {}", node.container)
+            }
+            Self::AwaitPhases(node) => match node.role {
+                Role::Master => write!(formatter, "wait for kubeadm init on {}", node.container),
+                Role::Worker => write!(formatter, "wait for kubeadm join on {}", node.container),
+            },
+            Self::ScaleDns => write!(formatter, "see that CoreDNS has two replicas"),
+            Self::UntaintMaster(node) => {
+                write!(formatter, "let ordinary pods run on {}", node.container)
+            }
+            Self::DrainNode(node) => write!(formatter, "drain {}", node.container),
+            Self::RetireNode(node) => write!(
+                formatter,
+                "remove {} and what Kubernetes knows of it",
+                node.container
+            ),
+        }
+    }
+}
