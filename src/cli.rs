@@ -88,6 +88,9 @@ pub enum Command {
     Down,
     /// Remove the cluster: what `down` removes, its network and its kubeconfig
     Clean(CleanArgs),
+    /// Keep the cluster's state, and take the cluster back to it
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Show the cluster's nodes, and whether they are ready
     Status,
     /// Run the kubectl that fits the cluster
@@ -153,6 +156,28 @@ pub struct CleanArgs {
     /// Remove the caches of downloads and builds, too
     #[arg(long)]
     pub cache: bool,
+}
+
+/// What to do about snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum SnapshotCommand {
+    /// Keep the cluster's state as it is now; it runs on meanwhile
+    Save {
+        /// Lower case letters, digits and `-`; the time if there is none
+        name: Option<String>,
+    },
+    /// Show the cluster's snapshots
+    List,
+    /// Take the cluster back to a snapshot; what was done since is lost
+    Restore {
+        /// The snapshot; `fresh` is the one that `up` has made
+        name: String,
+    },
+    /// Remove a snapshot
+    Rm {
+        /// The snapshot
+        name: String,
+    },
 }
 
 /// What to do about the configuration.

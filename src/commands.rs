@@ -1,5 +1,6 @@
 //! One file a subcommand: settings, then what is wanted, then acts, then prints.
 
+mod client;
 pub mod config;
 mod down;
 mod image;
@@ -8,6 +9,7 @@ mod making;
 mod node;
 mod preflight;
 mod session;
+mod snapshot;
 mod standing;
 mod surroundings;
 mod up;
@@ -76,6 +78,7 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::Up(arguments)) => up::run(session, arguments).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
+        Some(Command::Snapshot(command)) => snapshot_command(session, command).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
         Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,
@@ -92,6 +95,15 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         }
         Some(Command::Node(cli::NodeCommand::List)) => node::list(session).await,
         Some(Command::Image(cli::ImageCommand::Build { .. })) => image::build(session).await,
+    }
+}
+
+async fn snapshot_command(session: &Session, command: &cli::SnapshotCommand) -> Result<u8, Error> {
+    match command {
+        cli::SnapshotCommand::Save { name } => snapshot::save(session, name.as_deref()).await,
+        cli::SnapshotCommand::List => snapshot::list(session).await,
+        cli::SnapshotCommand::Restore { name } => snapshot::restore(session, name).await,
+        cli::SnapshotCommand::Rm { name } => snapshot::remove(session, name).await,
     }
 }
 

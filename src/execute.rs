@@ -5,9 +5,9 @@ mod images;
 mod members;
 pub mod snapshot;
 
-use crate::cluster::ClusterSpec;
+use crate::cluster::{ClusterSpec, Names};
 use crate::drain::Drain;
-use crate::engine::{Engine, Facts, Rights};
+use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::Error;
 use crate::image::{ImageInputs, ImagePlan};
 use crate::node::phases;
@@ -200,14 +200,15 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::CreateVolume(node) => cluster::create_volume(work, making()?, node).await,
         Step::RemoveNode(node) => cluster::remove_node(work, node).await,
         Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
-        Step::StartNode(node) => {
-            let started = work.engine.start(&node.container).await;
-            started.map_err(|source| Error::other(format!("start {}", node.container), source))
+        Step::StartNode(container) => plainly(step, work.engine.start(container).await),
+        Step::UnpauseNode(container) => plainly(step, work.engine.unpause(container).await),
+        Step::StopNode(container) => plainly(step, work.engine.stop(container).await),
+        Step::Rename { container, other } => {
+            plainly(step, work.engine.rename(container, other).await)
         }
-        Step::UnpauseNode(node) => {
-            let thawed = work.engine.unpause(&node.container).await;
-            thawed.map_err(|source| Error::other(format!("unpause {}", node.container), source))
-        }
+        Step::Discard(found) => plainly(step, snapshot::discard(work.engine, found).await),
+        Step::FillVolumes(kept) => snapshot::fill(work, making()?, kept).await,
+        Step::RecreateNode(node) => cluster::recreate_node(work, making()?, node).await,
         Step::AwaitApiServer(node) => cluster::await_phases(work, node, phases::API_SERVER).await,
         Step::AwaitPhases(node) => cluster::await_phases(work, node, phases::of(node.role)).await,
         Step::ScaleDns => members::scale_dns(work, making()?).await,
@@ -217,6 +218,11 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
     }
 }
 
+/// What there is to say of a step that is one call.
+fn plainly(step: &Step, done: Result<(), EngineError>) -> Result<(), Error> {
+    done.map_err(|source| Error::other(step.to_string(), source))
+}
+
 /// The rights that a node gets, found out when its image was made.
 pub async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
     images::rights(work).await
@@ -224,15 +230,17 @@ pub async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
 
 /// Labels of everything that belongs to a cluster.
 pub fn cluster_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (
-            crate::engine::label::CLUSTER.to_owned(),
-            spec.names.context(),
-        ),
-        (crate::engine::label::ID.to_owned(), spec.id.to_string()),
-        (
-            crate::engine::label::VERSION.to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
-    ])
+    cluster_labels_of(&spec.names, spec.id.get())
+}
+
+/// The same for a cluster of which only this is known.
+pub fn cluster_labels_of(names: &Names, id: u8) -> BTreeMap<String, String> {
+    use crate::engine::label::{CLUSTER, ID, VERSION};
+    [
+        (CLUSTER, names.context()),
+        (ID, id.to_string()),
+        (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }

@@ -4,6 +4,7 @@
 //! nothing. `up --dry-run` prints the plan; it is empty when all is there.
 
 mod nodes;
+pub mod snapshot;
 mod step;
 
 use crate::cluster::{Difference, Role};
@@ -43,6 +44,8 @@ pub struct Observed {
     pub nodes: BTreeMap<String, ObservedNode>,
     /// The cluster's volumes by name.
     pub volumes: BTreeSet<String>,
+    /// The data volume that each container has: a restore gives it another than the usual.
+    pub volume_of: BTreeMap<String, String>,
     /// Tags of our images.
     pub images: BTreeSet<String>,
     /// The preload volume is whole.
@@ -108,6 +111,16 @@ pub fn creates(stages: &[Stage], role: Option<Role>) -> bool {
     stages.iter().flat_map(|stage| &stage.steps).any(
         |step| matches!(step, Step::CreateNode(node) if role.is_none_or(|role| node.role == role)),
     )
+}
+
+/// Whether something is done that takes a node's rights: a node is made, or its volume filled.
+pub fn needs_rights(stages: &[Stage]) -> bool {
+    stages.iter().flat_map(|stage| &stage.steps).any(|step| {
+        matches!(
+            step,
+            Step::CreateNode(_) | Step::RecreateNode(_) | Step::FillVolumes(_)
+        )
+    })
 }
 
 /// What a user is told when the settings do not fit the running cluster.

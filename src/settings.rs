@@ -102,6 +102,8 @@ pub struct Cluster {
     pub num_nodes: u16,
     /// Whether pods may run on the master although there are workers.
     pub no_dedicated: bool,
+    /// Neither keep the state of a new cluster nor bring it back from there.
+    pub skip_snapshot: bool,
     /// The port that the API server is published on.
     pub api_server_port: Option<u16>,
     /// The address that the API server is published on.

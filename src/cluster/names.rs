@@ -76,6 +76,14 @@ impl Names {
         (1..=MAX_WORKERS).filter(is_there).collect()
     }
 
+    /// The numbers of the workers among nodes with these names in Kubernetes.
+    pub fn workers_named<'name>(nodes: impl IntoIterator<Item = &'name str>) -> BTreeSet<u16> {
+        let nodes: BTreeSet<&str> = nodes.into_iter().collect();
+        (1..=MAX_WORKERS)
+            .filter(|number| nodes.contains(worker(*number).as_str()))
+            .collect()
+    }
+
     /// The Docker network of the cluster.
     pub fn network(&self) -> String {
         format!("k8s-kubeadm-local-cluster{}", self.suffix)

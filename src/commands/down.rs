@@ -3,7 +3,7 @@
 
 use super::session::{Identity, Session};
 use crate::cli::CleanArgs;
-use crate::engine::{Engine, EngineError, label};
+use crate::engine::{Engine, EngineError, Found, label};
 use crate::error::{Error, exit_code};
 use crate::image::{CACHE_VOLUME, REPOSITORY};
 use crate::kubeconfig;
@@ -26,8 +26,10 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
     } else {
         let flag = identity.flag();
         vec![
-            format!("local-cluster{flag} up     # make it anew"),
-            format!("local-cluster{flag} clean  # remove its network and kubeconfig too"),
+            format!("local-cluster{flag} up     # bring it back as it was when it was fresh"),
+            format!(
+                "local-cluster{flag} clean  # remove its snapshots, network and kubeconfig too"
+            ),
         ]
     };
     finish(session, began, next);
@@ -42,6 +44,7 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
     let began = Instant::now();
     begin(session, "clean", &identity);
     stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
+    stage(session, "snapshots", remove_snapshots(&engine, &identity)).await?;
     stage(session, "network", remove_network(&engine, &identity)).await?;
     remove_kubeconfig(session, &identity).await?;
     if arguments.images || arguments.cache {
@@ -111,24 +114,52 @@ async fn stage<T>(
     result.map_err(|source| Error::other(format!("remove the {title}"), source))
 }
 
-/// Removes a cluster's containers, then their volumes; gives how many containers there were.
+/// Removes a cluster's containers, then their volumes; gives how many containers there were. Snapshots stay.
 async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, EngineError> {
     let selector = identity.selector();
     let containers = engine.containers(&selector).await?;
+    let volumes = engine.volumes(&selector).await?;
+    remove_copying(engine, &volumes).await?;
     settle(
         containers
             .iter()
             .map(|container| engine.remove_container(&container.name)),
     )
     .await?;
-    let volumes = engine.volumes(&selector).await?;
+    settle(
+        volumes
+            .iter()
+            .filter(|volume| !volume.labels.contains_key(label::SNAPSHOT))
+            .map(|volume| engine.remove_volume(&volume.name)),
+    )
+    .await?;
+    Ok(containers.len())
+}
+
+/// Removes the jobs that copy these volumes: a run that was killed has left them, and they hold what is to go.
+async fn remove_copying(engine: &Engine, volumes: &[Found]) -> Result<(), EngineError> {
+    let jobs = engine.containers(label::JOB).await?;
+    let holds = |job: &&Found| {
+        volumes
+            .iter()
+            .any(|volume| job.volumes.contains(&volume.name))
+    };
+    settle(
+        jobs.iter()
+            .filter(holds)
+            .map(|job| engine.remove_container(&job.name)),
+    )
+    .await
+}
+
+async fn remove_snapshots(engine: &Engine, identity: &Identity) -> Result<(), EngineError> {
+    let volumes = engine.volumes(&identity.selector()).await?;
     settle(
         volumes
             .iter()
             .map(|volume| engine.remove_volume(&volume.name)),
     )
-    .await?;
-    Ok(containers.len())
+    .await
 }
 
 async fn remove_network(engine: &Engine, identity: &Identity) -> Result<(), EngineError> {

@@ -80,10 +80,25 @@ pub(super) fn of_node(
     version: KubernetesVersion,
     node: &Found,
 ) -> Result<Wanted, Error> {
-    let mut wanted = unneeded(session, version)?;
-    wanted.images.node.clone_from(&node.image);
     let preload = node.labels.get(label::PRELOAD_USED);
-    wanted.images.preload = preload.cloned().unwrap_or_default();
+    of(
+        session,
+        version,
+        &node.image,
+        preload.map_or("", String::as_str),
+    )
+}
+
+/// What nodes are made of for which image and preload volume are known.
+pub(super) fn of(
+    session: &Session,
+    version: KubernetesVersion,
+    image: &str,
+    preload: &str,
+) -> Result<Wanted, Error> {
+    let mut wanted = unneeded(session, version)?;
+    image.clone_into(&mut wanted.images.node);
+    preload.clone_into(&mut wanted.images.preload);
     Ok(wanted)
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn making<'a>(
     drain: Drain,
 ) -> Result<Making<'a>, Error> {
     // Only a node that is made needs to know.
-    let rights = if plan::creates(stages, None) {
+    let rights = if plan::needs_rights(stages) {
         execute::rights(work).await?
     } else {
         Rights::Privileged

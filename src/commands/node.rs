@@ -6,7 +6,7 @@ use super::making::making;
 use super::session::{Identity, Session};
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
-use super::{image, preflight, print};
+use super::{image, preflight, print, snapshot};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
 use crate::cluster::{self, ClusterSpec, MAX_WORKERS, NodeSpec};
 use crate::drain::Drain;
@@ -58,6 +58,9 @@ impl Change {
             });
             Some(session.lock(&identity)?)
         };
+        if !dry_run {
+            snapshot::recover(session, &engine, &facts, &identity, &cancel).await?;
+        }
         let standing = Standing::of(&engine, &identity).await?;
         let master = standing.master().ok_or_else(|| absent(&identity))?.clone();
         must_run(&master)?;

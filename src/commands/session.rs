@@ -1,10 +1,11 @@
 //! What every command begins with: settings, the reporter, and the cluster that is meant.
 
-use crate::cli::{Cli, Command, NodeCommand, Output};
+use crate::cli::{Cli, Command, NodeCommand, Output, SnapshotCommand};
 use crate::cluster::{ClusterId, Names};
 use crate::engine::{Engine, EngineError, Found, Network, label};
 use crate::error::Error;
 use crate::lock::{self, Lock};
+use crate::plan;
 use crate::report::{self, Reporter};
 use crate::settings::{self, Loaded, Settings};
 use std::collections::BTreeMap;
@@ -62,6 +63,9 @@ impl Session {
             Some(Command::Down) => Some("down"),
             Some(Command::Clean(_)) => Some("clean"),
             Some(Command::Image(_)) => Some("image"),
+            Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
+            Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
+            Some(Command::Snapshot(SnapshotCommand::Rm { .. })) => Some("snapshot-rm"),
             Some(Command::Node(NodeCommand::Add(_))) => Some("node-add"),
             Some(Command::Node(NodeCommand::Remove(_))) => Some("node-remove"),
             _ => None,
@@ -227,7 +231,10 @@ impl Identity {
     /// This cluster's containers.
     pub(super) async fn containers(&self, engine: &Engine) -> Result<Vec<Found>, Error> {
         let found = engine.containers(&self.selector()).await;
-        found.map_err(|source| self.not_found(source))
+        let mut found = found.map_err(|source| self.not_found(source))?;
+        // They stand in for those that have their names now.
+        found.retain(|container| !plan::snapshot::is_aside(&container.name));
+        Ok(found)
     }
 
     /// The engine could not be asked about this cluster.

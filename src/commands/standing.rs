@@ -1,7 +1,7 @@
 //! A cluster as it stands: its containers and volumes, its workers, and the settings that it was made with.
 
 use super::session::Identity;
-use crate::cluster::{ClusterSpec, NodeSpec, Role};
+use crate::cluster::{ClusterSpec, Names, NodeSpec, Role};
 use crate::engine::{Engine, Found, State, label};
 use crate::error::Error;
 use crate::node::phases;
@@ -25,7 +25,11 @@ impl Standing {
             found.map_err(|source| identity.not_found(source))
         };
         let (containers, volumes) = future::try_join(identity.containers(engine), volumes).await?;
-        let volumes: BTreeSet<String> = volumes.into_iter().map(|volume| volume.name).collect();
+        let volumes: BTreeSet<String> = volumes
+            .into_iter()
+            .filter(|volume| !volume.labels.contains_key(label::SNAPSHOT))
+            .map(|volume| volume.name)
+            .collect();
         let names = containers.iter().map(|container| &container.name);
         let workers = identity
             .names
@@ -35,6 +39,11 @@ impl Standing {
             volumes,
             workers,
         })
+    }
+
+    /// There is nothing of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.volumes.is_empty()
     }
 
     /// The master's container.
@@ -67,8 +76,48 @@ impl Standing {
     ) -> Result<ClusterSpec, Error> {
         let settings = self.settings(identity)?.unwrap_or_default();
         let label = identity.label.as_deref();
-        ClusterSpec::of_fingerprint(identity.id, label, &settings, workers)
-            .map_err(|problems| Error::message(super::up::in_lines(&problems)))
+        let mut spec = ClusterSpec::of_fingerprint(identity.id, label, &settings, workers)
+            .map_err(|problems| Error::message(super::up::in_lines(&problems)))?;
+        self.name_volumes(&mut spec);
+        Ok(spec)
+    }
+
+    /// Gives the nodes that are there the names of the volumes that they have: a restore gives them others.
+    pub(super) fn name_volumes(&self, spec: &mut ClusterSpec) {
+        let volumes = self.data_volumes();
+        for node in &mut spec.nodes {
+            if let Some(volume) = volumes.get(&node.container) {
+                node.volume.clone_from(volume);
+            }
+        }
+    }
+
+    /// The data volume of each container.
+    fn data_volumes(&self) -> BTreeMap<String, String> {
+        let volume =
+            |found: &Found| Some((found.name.clone(), found.own_volumes().next()?.clone()));
+        self.containers.iter().filter_map(volume).collect()
+    }
+
+    /// A name for another data volume of this container.
+    pub(super) fn free_volume(&self, container: &str, names: &Names) -> String {
+        let first = names.volume(container);
+        let others = (2..).map(|number| format!("{first}.{number}"));
+        std::iter::once(first.clone())
+            .chain(others)
+            .find(|name| !self.volumes.contains(name))
+            .unwrap_or_default()
+    }
+
+    /// Volumes that a restore was to give to containers, which it has not made: it was broken off.
+    pub(super) fn stray_volumes(&self) -> impl Iterator<Item = &String> {
+        let used: BTreeSet<&String> = self
+            .containers
+            .iter()
+            .flat_map(Found::own_volumes)
+            .collect();
+        let strays = move |name: &&String| name.contains("-data.") && !used.contains(name);
+        self.volumes.iter().filter(strays)
     }
 
     /// What runs and what does not.
@@ -84,6 +133,7 @@ impl Standing {
             network: true,
             nodes: self.containers.iter().map(node).collect(),
             volumes: self.volumes.clone(),
+            volume_of: self.data_volumes(),
             ..Observed::default()
         }
     }

@@ -1,9 +1,11 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
+use super::client;
 use super::image;
 use super::making::making;
 use super::preflight;
 use super::session::{self, Identity, Session};
+use super::snapshot;
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
 use crate::cli::UpArgs;
@@ -11,12 +13,12 @@ use crate::cluster::{self, ClusterSpec, KubernetesVersion, Role, SpecInput, Spec
 use crate::drain::Drain;
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
-use crate::execute::{self, Times};
+use crate::execute::{self, Times, Work};
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
 use crate::report::{Event, print_data};
-use crate::{kubeconfig, signal};
+use crate::signal;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -100,19 +102,23 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         .await
         .map_err(|source| Error::other("use the Docker engine", source))?;
     let version = image::version(session).await?;
+    if !dry_run {
+        snapshot::recover(session, engine, &facts, identity, cancel).await?;
+    }
     let standing = Standing::of(engine, identity).await?;
-    let spec = spec(
+    let mut spec = spec(
         session,
         identity,
         version,
         workers(session, arguments, &standing)?,
     )?;
+    standing.name_volumes(&mut spec);
     preflight::check_settings(&spec, networks, identity, &standing)?;
     let mut observed = standing.observe(engine, identity).await?;
     observed.network = networks
         .iter()
         .any(|network| network.name == spec.network.name);
-    let stages = plan::plan(&spec, &observed);
+    let mut stages = plan::plan(&spec, &observed);
     let stays = !plan::creates(&stages, Some(Role::Master));
     tell_workers(session, arguments, &standing, &spec, stays)?;
     let (wanted, images_lock) = match standing.master() {
@@ -148,29 +154,14 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let kubectl = fetch_kubectl(session, identity, engine, version);
-    if !stages.is_empty() {
-        let making = making(engine, &work, &spec, &stages, Drain::default()).await?;
-        execute::run(&stages, &work, Some(&making), &mut times).await?;
+    let snapshot = snapshot::to_use(session, &work, identity, &spec, &standing).await?;
+    if let Some(snapshot) = &snapshot {
+        stages = plan::snapshot::restore(&spec, snapshot, observed.network, &[]);
     }
-    let config = write_kubeconfig(session, engine, identity, &spec).await?;
-
-    let patience = if stages.is_empty() {
-        Patience::STANDING
-    } else {
-        Patience::NEW
-    };
-    let client = access::client(&config)?;
-    let waiting = async {
-        let nodes = &spec.nodes;
-        ready::wait(&client, engine, &spec, nodes, patience, reporter, cancel).await?;
-        pod_ranges::assign(&client, &spec).await
-    };
-    let both = async {
-        let (ready, fetched) = tokio::join!(waiting, kubectl);
-        ready.map(|()| fetched)
-    };
-    execute::stage("ready", reporter, &mut times, Box::pin(both)).await??;
+    bring_to_ready(session, identity, &spec, &work, &stages, &mut times).await?;
+    if !stays && snapshot.is_none() {
+        snapshot::keep_fresh(session, &work, identity, &mut times).await?;
+    }
 
     reporter.send(Event::Summary {
         stages: times,
@@ -182,6 +173,46 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         log: None,
     });
     Ok(exit_code::OK)
+}
+
+/// Carries the cluster's stages out, writes the kubeconfig, and waits until the cluster is ready.
+pub(super) async fn bring_to_ready(
+    session: &Session,
+    identity: &Identity,
+    spec: &ClusterSpec,
+    work: &Work<'_>,
+    stages: &[Stage],
+    times: &mut Times,
+) -> Result<(), Error> {
+    let Work {
+        engine,
+        reporter,
+        cancel,
+        ..
+    } = *work;
+    let kubectl = client::fetch_kubectl(session, identity, engine, spec.version);
+    if !stages.is_empty() {
+        let making = making(engine, work, spec, stages, Drain::default()).await?;
+        execute::run(stages, work, Some(&making), times).await?;
+    }
+    let config = client::write_kubeconfig(session, engine, identity, spec).await?;
+
+    let patience = if stages.is_empty() {
+        Patience::STANDING
+    } else {
+        Patience::NEW
+    };
+    let client = access::client(&config)?;
+    let waiting = async {
+        let nodes = &spec.nodes;
+        ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
+        pod_ranges::assign(&client, spec).await
+    };
+    let both = async {
+        let (ready, fetched) = tokio::join!(waiting, kubectl);
+        ready.map(|()| fetched)
+    };
+    execute::stage("ready", reporter, times, Box::pin(both)).await?
 }
 
 /// How many workers were asked for by flag: a number that was asked for in passing does not change a cluster.
@@ -255,7 +286,7 @@ fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Err
         "local-cluster{flag} kubectl get nodes  # with the matching kubectl"
     ));
     next.push(format!(
-        "local-cluster{flag} down               # remove the cluster's nodes"
+        "local-cluster{flag} down               # remove the cluster's nodes, and all that was done in them"
     ));
     Ok(next)
 }
@@ -289,69 +320,4 @@ fn spec(
 pub(super) fn in_lines(problems: &[SpecProblem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
-}
-
-/// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
-async fn write_kubeconfig(
-    session: &Session,
-    engine: &Engine,
-    identity: &Identity,
-    spec: &ClusterSpec,
-) -> Result<String, Error> {
-    let config = access::kubeconfig(engine, &spec.master().container).await?;
-    let path = session.directory(&identity.names)?.join("admin.conf");
-    let user = session
-        .settings()?
-        .kubeconfig
-        .merge
-        .then(|| kubeconfig::user_path(&session.environment))
-        .flatten();
-    let (text, name) = (config.clone(), identity.names.context());
-    // kubectl's lock may have to be waited for.
-    tokio::task::spawn_blocking(move || {
-        kubeconfig::write_private(&path, &text)?;
-        user.map_or(Ok(()), |user| kubeconfig::merge_into(&user, &text, &name))
-    })
-    .await
-    .map_err(|source| Error::other("write the kubeconfig", source))??;
-    Ok(config)
-}
-
-/// Gets the kubectl of the cluster's version out of the node image, beside the making of the cluster.
-fn fetch_kubectl(
-    session: &Session,
-    identity: &Identity,
-    engine: &Engine,
-    version: KubernetesVersion,
-) -> impl Future<Output = Result<(), Error>> + use<> {
-    let directory = session.directory(&identity.names);
-    let (engine, container) = (engine.clone(), identity.names.master());
-    let version = format!("{version}\n");
-    async move {
-        let directory = directory?;
-        let doing = || format!("write kubectl into {}", directory.display());
-        let marker = directory.join(".kubectl-of");
-        let kubectl = directory.join("kubectl");
-        if kubectl.exists() && std::fs::read_to_string(&marker).is_ok_and(|found| found == version)
-        {
-            return Ok(());
-        }
-        let content = engine
-            .read_file(&container, "/usr/local/bin/kubectl")
-            .await
-            .map_err(|source| Error::other(doing(), source))?
-            .ok_or_else(|| Error::message("the node image has no kubectl"))?;
-        tokio::task::spawn_blocking(move || {
-            use std::os::unix::fs::PermissionsExt;
-            let mut file = tempfile::NamedTempFile::new_in(&directory)?;
-            std::io::Write::write_all(&mut file, &content)?;
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o755))?;
-            file.persist(&kubectl).map_err(|error| error.error)?;
-            std::fs::write(&marker, version)
-        })
-        .await
-        .map_err(|source| Error::other("write kubectl", source))?
-        .map_err(|source: std::io::Error| Error::other("write kubectl", source))
-    }
 }

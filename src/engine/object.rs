@@ -27,6 +27,16 @@ pub struct Found {
     pub volumes: Vec<String>,
 }
 
+impl Found {
+    /// Of a node: the volumes that are its own. The preloaded images are everybody's.
+    pub fn own_volumes(&self) -> impl Iterator<Item = &String> {
+        let shared = self.labels.get(super::label::PRELOAD_USED);
+        self.volumes
+            .iter()
+            .filter(move |volume| Some(*volume) != shared)
+    }
+}
+
 /// What a container is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {

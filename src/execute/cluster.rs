@@ -62,8 +62,6 @@ pub(super) async fn create_node(
     making: &Making<'_>,
     node: &NodeSpec,
 ) -> Result<(), Error> {
-    let doing = || format!("create node {}", node.container);
-    let refused = |source| Error::other(doing(), source);
     let pki = match node.role {
         Role::Master => making.master.clone(),
         Role::Worker => worker_pki(making, node)?,
@@ -72,15 +70,37 @@ pub(super) async fn create_node(
         cgroup_v1: work.facts.cgroup_v1,
     };
     let files = files::files(making.spec, node, host, &pki, work.proxies);
-    let upload = archive(&files);
     create_volume(work, making, node).await?;
+    start_new(work, making, node, Some(archive(&files))).await
+}
+
+/// A node whose volume has all that it needs.
+pub(super) async fn recreate_node(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
+    start_new(work, making, node, None).await
+}
+
+/// Makes a node's container, with files where it has none yet, and starts it.
+async fn start_new(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+    files: Option<Vec<u8>>,
+) -> Result<(), Error> {
+    let doing = || format!("create node {}", node.container);
+    let refused = |source| Error::other(doing(), source);
     for port in ports(making, node) {
         let container = container(work, making, node, port);
         work.engine.create_node(&container).await.map_err(refused)?;
-        work.engine
-            .upload(&node.container, upload.clone())
-            .await
-            .map_err(refused)?;
+        if let Some(files) = &files {
+            work.engine
+                .upload(&node.container, files.clone())
+                .await
+                .map_err(refused)?;
+        }
         match work.engine.start(&node.container).await {
             Ok(()) => return Ok(()),
             // A taken port shows only now, and a container keeps the port that it was made with.

@@ -1,32 +1,18 @@
 //! The copying of nodes' data volumes into a snapshot, and back.
 
-use crate::engine::{Engine, EngineError, Job, Mount, Rights};
+use super::{Making, Work, cluster_labels};
+use crate::engine::{Engine, EngineError, Found, Job, Mount, Rights};
 use crate::error::Error;
 use crate::image::context::{File, archive};
 use crate::image::job_labels;
-use crate::report::{Event, Reporter};
+use crate::report::Event;
 use crate::snapshot::Snapshot;
 use futures_util::future;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// Where the job's script is.
 const SCRIPT: &str = "/usr/local/lib/local-cluster/snapshot";
-
-/// What copies are made with.
-#[derive(Clone, Copy, Debug)]
-pub struct Copying<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// What the engine gives to nodes: layers of containers have attributes that take the same rights to copy.
-    pub rights: &'a Rights,
-    /// Where events go.
-    pub reporter: &'a Reporter,
-    /// The end of this token is the end of the run.
-    pub cancel: &'a CancellationToken,
-}
 
 /// A node whose data is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,34 +36,32 @@ enum Progress {
 /// All is copied while they run, and what has changed meanwhile while all of them are frozen: what is kept of each is of
 /// the same moment, or of earlier than what another one has sent it.
 pub async fn save(
-    copying: Copying<'_>,
+    work: &Work<'_>,
     snapshot: &Snapshot,
     nodes: &[Data],
     running: &[String],
+    rights: &Rights,
 ) -> Result<Duration, Error> {
     let refused = |source| Error::other(format!("make snapshot `{}`", snapshot.name), source);
-    let engine = copying.engine;
+    let engine = work.engine;
     engine
         .create_volume(&snapshot.volume, &snapshot.labels())
         .await
         .map_err(refused)?;
-    let job = job(copying, "save", snapshot, nodes);
+    let job = job("save", snapshot, nodes, rights);
     let (told, mut progress) = watch::channel(Progress::Copying);
     let working = async {
         // The end of the job is the end of `told`: whoever waits for it waits no more.
         let told = told;
         engine.create_job(&job).await?;
         engine
-            .follow_job(&job, copying.cancel, |line| {
+            .follow_job(&job, work.cancel, |line| {
                 match line {
                     "copied" => drop(told.send(Progress::Copied)),
                     "caught up" => drop(told.send(Progress::CaughtUp)),
                     _ => {}
                 }
-                copying.reporter.send(Event::Output {
-                    source: "snapshot".to_owned(),
-                    line: line.to_owned(),
-                });
+                output(work, line);
             })
             .await
     };
@@ -116,31 +100,56 @@ pub async fn save(
     result.map_err(refused)
 }
 
-/// Fills new volumes with what a snapshot has kept of nodes.
-pub async fn fill(
-    copying: Copying<'_>,
+/// Fills new volumes for all nodes with what a snapshot has kept of them.
+pub(super) async fn fill(
+    work: &Work<'_>,
+    making: &Making<'_>,
     snapshot: &Snapshot,
-    nodes: &[Data],
-    labels: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
-    let engine = copying.engine;
     let refused = |source| Error::other(format!("bring back snapshot `{}`", snapshot.name), source);
-    for node in nodes {
-        engine
-            .create_volume(&node.volume, labels)
+    let data = making.spec.nodes.iter().map(|node| Data {
+        node: node.name.clone(),
+        volume: node.volume.clone(),
+    });
+    let data: Vec<Data> = data.collect();
+    for node in &data {
+        work.engine
+            .create_volume(&node.volume, &cluster_labels(making.spec))
             .await
             .map_err(refused)?;
     }
-    let job = job(copying, "restore", snapshot, nodes);
-    let output = |line: &str| {
-        copying.reporter.send(Event::Output {
-            source: "snapshot".to_owned(),
-            line: line.to_owned(),
-        });
-    };
-    let worked = engine.run_job(&job, None, copying.cancel, output).await;
-    let removed = engine.remove_container(&job.name).await;
+    let job = job("restore", snapshot, &data, &making.rights);
+    let output = |line: &str| output(work, line);
+    let worked = work.engine.run_job(&job, None, work.cancel, output).await;
+    let removed = work.engine.remove_container(&job.name).await;
     worked.and(removed).map_err(refused)
+}
+
+/// Whether all of a snapshot is there: one that was broken off is not.
+pub async fn is_whole(engine: &Engine, snapshot: &Snapshot) -> Result<bool, EngineError> {
+    let mut look = job("look", snapshot, &[], &Rights::Privileged);
+    // It never runs: what is in the volume of a container can be read all the same.
+    look.rights = None;
+    engine.create_job(&look).await?;
+    let mark = engine.read_file(&look.name, "/snapshot/whole").await;
+    engine.remove_container(&look.name).await?;
+    Ok(mark?.is_some())
+}
+
+/// Removes a container with the volumes that are its own.
+pub(super) async fn discard(engine: &Engine, found: &Found) -> Result<(), EngineError> {
+    engine.remove_container(&found.name).await?;
+    for volume in found.own_volumes() {
+        engine.remove_volume(volume).await?;
+    }
+    Ok(())
+}
+
+fn output(work: &Work<'_>, line: &str) {
+    work.reporter.send(Event::Output {
+        source: "snapshot".to_owned(),
+        line: line.to_owned(),
+    });
 }
 
 /// Waits until the job is so far; fails if it has ended before.
@@ -151,7 +160,7 @@ async fn reaches(
     progress.wait_for(|now| *now == wanted).await.map(|_| ())
 }
 
-fn job(copying: Copying<'_>, how: &str, snapshot: &Snapshot, nodes: &[Data]) -> Job {
+fn job(how: &str, snapshot: &Snapshot, nodes: &[Data], rights: &Rights) -> Job {
     let mount = |volume: &str, target: String, read_only| Mount {
         volume: volume.to_owned(),
         target,
@@ -175,7 +184,7 @@ fn job(copying: Copying<'_>, how: &str, snapshot: &Snapshot, nodes: &[Data]) -> 
         environment: Vec::new(),
         mounts,
         labels: job_labels("snapshot"),
-        rights: Some(copying.rights.clone()),
+        rights: Some(rights.clone()),
         host_network: false,
     }
 }

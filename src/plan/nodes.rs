@@ -10,7 +10,14 @@ use std::collections::BTreeSet;
 pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
     let surplus: Vec<NodeSpec> = spec
         .possible_workers()
-        .filter(|worker| is_there(worker, observed) && !spec.nodes.contains(worker))
+        .filter(|worker| is_there(worker, observed))
+        .filter(|worker| !spec.nodes.iter().any(|node| node.name == worker.name))
+        .map(|mut worker| {
+            if let Some(volume) = observed.volume_of.get(&worker.container) {
+                worker.volume.clone_from(volume);
+            }
+            worker
+        })
         .collect();
     if is_made(spec.master(), observed) {
         return raise(spec, &spec.nodes, &surplus, observed);
@@ -81,8 +88,8 @@ fn raise(
         steps(&|node, fate| match fate {
             _ if node.role != role => None,
             Fate::Create | Fate::Remake => Some(Step::CreateNode(node.clone())),
-            Fate::Start => Some(Step::StartNode(node.clone())),
-            Fate::Unpause => Some(Step::UnpauseNode(node.clone())),
+            Fate::Start => Some(Step::StartNode(node.container.clone())),
+            Fate::Unpause => Some(Step::UnpauseNode(node.container.clone())),
             Fate::Wait | Fate::Keep => None,
         })
     };
@@ -140,7 +147,7 @@ fn raise(
     ])
 }
 
-fn stages<const N: usize>(all: [(&'static str, Vec<Step>); N]) -> Vec<Stage> {
+pub(super) fn stages<const N: usize>(all: [(&'static str, Vec<Step>); N]) -> Vec<Stage> {
     all.into_iter()
         .filter(|(_, steps)| !steps.is_empty())
         .map(|(title, steps)| Stage { title, steps })

@@ -1,7 +1,9 @@
 //! The steps of which plans are made.
 
 use crate::cluster::{NodeSpec, Role};
+use crate::engine::Found;
 use crate::image::Programs;
+use crate::snapshot::Snapshot;
 use std::fmt;
 
 /// One thing to do.
@@ -29,10 +31,25 @@ pub enum Step {
     RemoveNode(NodeSpec),
     /// Make a node's container and volume, with all its files, and start it.
     CreateNode(NodeSpec),
-    /// Start a node that was stopped.
-    StartNode(NodeSpec),
-    /// Thaw a node.
-    UnpauseNode(NodeSpec),
+    /// Start a node's container that was stopped.
+    StartNode(String),
+    /// Thaw a node's container.
+    UnpauseNode(String),
+    /// Stop a node's container; it keeps all that it has.
+    StopNode(String),
+    /// Fill new volumes for all nodes with what a snapshot has kept of them.
+    FillVolumes(Snapshot),
+    /// Make a node's container for a volume that is filled already, and start it.
+    RecreateNode(NodeSpec),
+    /// Give a container another name.
+    Rename {
+        /// Its name.
+        container: String,
+        /// Its name from now on.
+        other: String,
+    },
+    /// Remove a container with its own volumes.
+    Discard(Found),
     /// Wait for the API server of a master.
     AwaitApiServer(NodeSpec),
     /// Wait for kubeadm's phases in a node.
@@ -70,11 +87,17 @@ impl fmt::Display for Step {
                 "remove {}, which cannot be used as it is",
                 node.container
             ),
-            Self::CreateNode(node) => {
+            Self::CreateNode(node) | Self::RecreateNode(node) => {
                 write!(formatter, "create {} at {}", node.container, node.address)
             }
-            Self::StartNode(node) => write!(formatter, "start {}", node.container),
-            Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
+            Self::StartNode(container) => write!(formatter, "start {container}"),
+            Self::UnpauseNode(container) => write!(formatter, "unpause {container}"),
+            Self::StopNode(container) => write!(formatter, "stop {container}"),
+            Self::FillVolumes(snapshot) => {
+                write!(formatter, "copy what snapshot `{}` has", snapshot.name)
+            }
+            Self::Rename { container, other } => write!(formatter, "rename {container} to {other}"),
+            Self::Discard(found) => write!(formatter, "remove {}", found.name),
             Self::AwaitApiServer(node) => {
                 write!(formatter, "wait for the API server on {}", node.container)
             }

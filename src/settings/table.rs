@@ -267,10 +267,9 @@ pub const SETTINGS: &[Setting] = &[
         "cluster.skipSnapshot",
         "skip-snapshot",
         Kind::Bool,
-        "Take no snapshot of the new cluster",
+        "Take no snapshot of a new cluster, and use none",
     )
-    .old("SKIP_SNAPSHOT")
-    .later("snapshots are not there yet: none is ever taken", "true"),
+    .old("SKIP_SNAPSHOT"),
     Setting::new(
         "image.base",
         "image-base",

@@ -99,7 +99,6 @@ const INPUTS: &[Input] = &[
     Variable("K8S_DIND_K8S_DIR", "/src/kubernetes"),
     File("source:\n  kubeadmSha1: 4e375e27a5aa10a8d1a0d10da5c3c2f2d0ee4770\n"),
     File("cluster:\n  addons: dashboard,/path/to/addon.yaml\n"),
-    File("cluster:\n  skipSnapshot: false\n"),
     // Unknown names.
     File("cluster:\n  numnodes: 3\n"),
     File("numNodes: 3\n"),

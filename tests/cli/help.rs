@@ -26,6 +26,11 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["node", "add"],
     &["node", "remove"],
     &["node", "list"],
+    &["snapshot"],
+    &["snapshot", "save"],
+    &["snapshot", "list"],
+    &["snapshot", "restore"],
+    &["snapshot", "rm"],
 ];
 
 fn help(command: &[&str]) -> String {

@@ -8,5 +8,6 @@ mod faults;
 mod nodes;
 mod program;
 mod release;
+mod snapshot;
 #[cfg(feature = "e2e-all")]
 mod zz_whole_engine;

@@ -403,6 +403,7 @@ fn a_failure_to_remove_one_node_does_not_keep_the_others() {
             json(200, &json!({ "Version": "28.0.0", "ApiVersion": "1.48" })),
         ),
         ("GET /containers/json", json(200, &containers)),
+        ("GET /volumes", json(200, &json!({ "Volumes": [] }))),
         (
             "DELETE /containers/a",
             refusal(500, "device or resource busy"),

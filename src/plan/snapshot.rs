@@ -1,0 +1,259 @@
+//! The part of a plan that brings a cluster back from a snapshot, or back to what it was before. PURE.
+
+use super::nodes::stages;
+use super::{Stage, Step};
+use crate::cluster::ClusterSpec;
+use crate::engine::{Found, State};
+use crate::snapshot::Snapshot;
+
+/// What follows the name of a container that was set aside for one that a snapshot gives, until that one is proven good.
+const ASIDE: &str = ".before";
+
+/// What follows it then: the restore is complete, and the container of no use. One with this name settles it for all.
+const PAST: &str = ".past";
+
+/// Brings the cluster back from a snapshot. `old` are the containers that have its nodes' names: they stop, and stay aside
+/// until the cluster is ready again.
+///
+/// New volumes come first: as long as they fill, the old nodes run.
+pub fn restore(
+    spec: &ClusterSpec,
+    snapshot: &Snapshot,
+    network: bool,
+    old: &[Found],
+) -> Vec<Stage> {
+    let of = |states: &[State], step: fn(String) -> Step| -> Vec<Step> {
+        let found = old.iter().filter(|found| states.contains(&found.state));
+        found.map(|found| step(found.name.clone())).collect()
+    };
+    let network = if network {
+        Vec::new()
+    } else {
+        vec![Step::CreateNetwork]
+    };
+    let aside = old.iter().map(|found| Step::Rename {
+        container: found.name.clone(),
+        other: format!("{}{ASIDE}", found.name),
+    });
+    stages([
+        ("snapshot", vec![Step::FillVolumes(snapshot.clone())]),
+        ("unpause", of(&[State::Paused], Step::UnpauseNode)),
+        (
+            "stop",
+            of(
+                &[State::Running, State::Paused, State::Other],
+                Step::StopNode,
+            ),
+        ),
+        ("aside", aside.collect()),
+        ("network", network),
+        (
+            "nodes",
+            spec.nodes.iter().cloned().map(Step::RecreateNode).collect(),
+        ),
+    ])
+}
+
+/// What becomes of a restore that was broken off; nothing where there is none. Until it was complete, the cluster becomes
+/// what it was before.
+pub fn recover(containers: &[Found]) -> Vec<Stage> {
+    if containers.iter().any(|found| found.name.ends_with(PAST)) {
+        return discard(containers);
+    }
+    let aside = |found: &Found| found.name.strip_suffix(ASIDE).map(str::to_owned);
+    if !containers.iter().any(|found| aside(found).is_some()) {
+        return Vec::new();
+    }
+    let names: Vec<String> = containers.iter().filter_map(aside).collect();
+    // A container that has the name of one that was set aside is new, and then all are: the old ones went aside before.
+    let begun = containers.iter().any(|found| names.contains(&found.name));
+    let is_new = |found: &&Found| {
+        aside(found).is_none() && (begun || !matches!(found.state, State::Exited(_)))
+    };
+    let remove = containers.iter().filter(is_new).cloned();
+    let back = containers.iter().filter_map(|found| {
+        Some(Step::Rename {
+            container: found.name.clone(),
+            other: aside(found)?,
+        })
+    });
+    stages([
+        ("remove", remove.map(Step::Discard).collect()),
+        ("back", back.collect()),
+        (
+            "start",
+            names.iter().cloned().map(Step::StartNode).collect(),
+        ),
+    ])
+}
+
+/// Whether a container was set aside for one that a snapshot gives.
+pub fn is_aside(name: &str) -> bool {
+    name.ends_with(ASIDE) || name.ends_with(PAST)
+}
+
+/// Ends a restore whose cluster is ready: what was set aside goes. First it gets a name that says so, all of it, as a run
+/// that is killed in the midst of removing must not be taken back.
+pub fn settle(containers: &[Found]) -> Vec<Stage> {
+    let past = |found: &Found| {
+        found
+            .name
+            .strip_suffix(ASIDE)
+            .map(|name| format!("{name}{PAST}"))
+    };
+    let rename = |found: &Found| {
+        Some(Step::Rename {
+            container: found.name.clone(),
+            other: past(found)?,
+        })
+    };
+    let renamed = containers.iter().filter_map(|found| {
+        let name = past(found)?;
+        Some(Found {
+            name,
+            ..found.clone()
+        })
+    });
+    let mut all = stages([("old nodes", containers.iter().filter_map(rename).collect())]);
+    all.extend(discard(&renamed.collect::<Vec<_>>()));
+    all
+}
+
+fn discard(containers: &[Found]) -> Vec<Stage> {
+    let aside = containers.iter().filter(|found| is_aside(&found.name));
+    stages([("remove", aside.cloned().map(Step::Discard).collect())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::sample;
+    use crate::plan::render;
+    use crate::snapshot::Origin;
+    use std::collections::BTreeMap;
+
+    fn found(names: &[(&str, State)]) -> Vec<Found> {
+        let one = |(name, state): &(&str, State)| Found {
+            name: (*name).to_owned(),
+            labels: BTreeMap::new(),
+            state: *state,
+            image: String::new(),
+            volumes: vec![format!("{name}-data")],
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn snapshot(spec: &ClusterSpec) -> Snapshot {
+        let of = Origin {
+            at: String::new(),
+            nodes: Vec::new(),
+            settings: BTreeMap::new(),
+            image: String::new(),
+            preload: String::new(),
+            port: None,
+        };
+        Snapshot::new(&spec.names, "one", BTreeMap::new(), of)
+    }
+
+    #[test]
+    fn what_runs_stops_when_the_volumes_are_full() {
+        let spec = sample::spec(|_| {});
+        let old = found(&[
+            ("kube-master", State::Running),
+            ("kube-node-1", State::Paused),
+            ("kube-node-9", State::Exited(0)),
+        ]);
+        insta::assert_snapshot!(render(&restore(&spec, &snapshot(&spec), true, &old)), @r"
+        [snapshot]
+          copy what snapshot `one` has
+        [unpause]
+          unpause kube-node-1
+        [stop]
+          stop kube-master
+          stop kube-node-1
+        [aside]
+          rename kube-master to kube-master.before
+          rename kube-node-1 to kube-node-1.before
+          rename kube-node-9 to kube-node-9.before
+        [nodes]
+          create kube-master at 10.192.0.2
+          create kube-node-1 at 10.192.0.3
+          create kube-node-2 at 10.192.0.4
+        ");
+        insta::assert_snapshot!(render(&restore(&spec, &snapshot(&spec), false, &[])), @r"
+        [snapshot]
+          copy what snapshot `one` has
+        [network]
+          create the network
+        [nodes]
+          create kube-master at 10.192.0.2
+          create kube-node-1 at 10.192.0.3
+          create kube-node-2 at 10.192.0.4
+        ");
+    }
+
+    #[test]
+    fn what_was_broken_off_is_taken_back() {
+        let text = |names: &[(&str, State)]| render(&recover(&found(names)));
+        let (run, stopped) = (State::Running, State::Exited(0));
+        assert_eq!(
+            text(&[("kube-master", run), ("kube-node-1", stopped)]),
+            "nothing to do\n"
+        );
+        // Between the renaming of two: the one that was not renamed yet is an old one.
+        insta::assert_snapshot!(text(&[("kube-master", stopped), ("kube-node-1.before", stopped)]), @r"
+        [back]
+          rename kube-node-1.before to kube-node-1
+        [start]
+          start kube-node-1
+        ");
+        insta::assert_snapshot!(
+            text(&[("kube-master", run), ("kube-master.before", stopped), ("kube-node-1.before", stopped)]),
+            @r"
+        [remove]
+          remove kube-master
+        [back]
+          rename kube-master.before to kube-master
+          rename kube-node-1.before to kube-node-1
+        [start]
+          start kube-master
+          start kube-node-1
+        "
+        );
+        // A snapshot may have nodes that the cluster did not have.
+        insta::assert_snapshot!(text(&[("kube-master.before", stopped), ("kube-node-1", State::Created)]), @r"
+        [remove]
+          remove kube-node-1
+        [back]
+          rename kube-master.before to kube-master
+        [start]
+          start kube-master
+        ");
+    }
+
+    #[test]
+    fn what_was_set_aside_goes_in_the_end() {
+        let all = found(&[
+            ("kube-master", State::Running),
+            ("kube-master.before", State::Exited(0)),
+        ]);
+        insta::assert_snapshot!(render(&settle(&all)), @r"
+        [old nodes]
+          rename kube-master.before to kube-master.past
+        [remove]
+          remove kube-master.past
+        ");
+        // From the first of the new names on there is no way back.
+        let all = found(&[
+            ("kube-master", State::Running),
+            ("kube-master.past", State::Exited(0)),
+            ("kube-node-1", State::Running),
+            ("kube-node-1.before", State::Exited(0)),
+        ]);
+        insta::assert_snapshot!(render(&recover(&all)), @r"
+        [remove]
+          remove kube-master.past
+          remove kube-node-1.before
+        ");
+    }
+}

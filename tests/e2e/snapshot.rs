@@ -1,0 +1,168 @@
+//! A cluster that is taken back to what it was.
+
+use crate::program::{Program, engine};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "e2e-all")]
+const KILLS: u32 = 20;
+#[cfg(not(feature = "e2e-all"))]
+const KILLS: u32 = 3;
+
+/// How long a restore lives before it is killed: all of its life.
+const LIFE: Duration = Duration::from_secs(8);
+
+#[test]
+fn a_cluster_is_taken_back_to_a_snapshot() {
+    let program = Program::new(244);
+    program.ok(&["up", "--num-nodes", "1"]);
+    assert_eq!(states(&program), [("fresh".to_owned(), "whole".to_owned())]);
+    record(&program, "one");
+    program.ok(&["snapshot", "save", "later"]);
+    let (code, text) = program.fails(&["snapshot", "save", "later"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("there is a snapshot `later` already"),
+        "{text}"
+    );
+    record(&program, "two");
+    program.kubectl(&["delete", "configmap", "record-one"]);
+
+    program.ok(&["snapshot", "restore", "later"]);
+    assert_eq!(records(&program), ["one"]);
+    whole(&program);
+
+    killed(&program);
+    broken_off_save(&program);
+
+    // `down` keeps snapshots, and the next `up` is the fresh cluster again.
+    program.ok(&["down"]);
+    let up = program.run(&["up", "--num-nodes", "1"]);
+    let told = String::from_utf8_lossy(&up.stderr);
+    assert!(
+        up.status.success() && told.contains("from snapshot `fresh`"),
+        "{told}"
+    );
+    assert_eq!(records(&program), [""; 0]);
+    whole(&program);
+    // What is another cluster is made, and its snapshot replaces the other.
+    program.ok(&["down"]);
+    let up = program.run(&["up", "--num-nodes", "0"]);
+    let told = String::from_utf8_lossy(&up.stderr);
+    assert!(
+        up.status.success() && told.contains("with other settings"),
+        "{told}"
+    );
+    program.ok(&["down"]);
+    let told = program.run(&["up", "--num-nodes", "0"]).stderr;
+    assert!(String::from_utf8_lossy(&told).contains("from snapshot `fresh`"));
+    // A snapshot brings its own nodes back.
+    program.ok(&["snapshot", "restore", "later"]);
+    assert_eq!(records(&program), ["one"]);
+    whole(&program);
+    program.ok(&["snapshot", "rm", "later"]);
+    let (_, text) = program.fails(&["snapshot", "restore", "later"]);
+    assert!(text.contains("there is no snapshot `later`"), "{text}");
+    program.ok(&["clean"]);
+    let left = engine("GET", "/volumes");
+    assert!(!left.contains("local-cluster-244"), "{left}");
+}
+
+/// A restore that is killed has not been: the next command finds the cluster as it was before, or as it was to be.
+fn killed(program: &Program) {
+    record(program, "three");
+    for round in 0..KILLS {
+        let mut restore = program.spawn(&["snapshot", "restore", "later"]);
+        let began = Instant::now();
+        while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
+            && restore.try_wait().unwrap().is_none()
+        {
+            std::thread::yield_now();
+        }
+        restore.kill().unwrap();
+        restore.wait().unwrap();
+        program.ok(&["up"]);
+        let found = records(program);
+        assert!(
+            found == ["one", "three"] || found == ["one"],
+            "round {round}: {found:?}"
+        );
+        whole(program);
+        if found == ["one"] {
+            record(program, "three");
+        }
+    }
+}
+
+/// Part of a snapshot is none, and is in nobody's way.
+fn broken_off_save(program: &Program) {
+    let mut save = program.spawn(&["snapshot", "save", "half"]);
+    program.until("the copying has begun", |_| {
+        engine("GET", "/containers/json").contains("local-cluster-244.snapshot.half.save")
+    });
+    save.kill().unwrap();
+    save.wait().unwrap();
+    // Frozen nodes are thawed.
+    program.ok(&["up"]);
+    if states(program)
+        .iter()
+        .any(|(name, state)| name == "half" && state == "incomplete")
+    {
+        let (code, text) = program.fails(&["snapshot", "restore", "half"]);
+        assert_eq!(code, Some(1));
+        assert!(text.contains("never completed"), "{text}");
+    }
+    program.run(&["snapshot", "rm", "half"]);
+    program.ok(&["snapshot", "save", "half"]);
+    assert!(states(program).contains(&("half".to_owned(), "whole".to_owned())));
+    program.ok(&["snapshot", "rm", "half"]);
+}
+
+fn states(program: &Program) -> Vec<(String, String)> {
+    let list: Value =
+        serde_json::from_str(&program.ok(&["snapshot", "list", "--output", "json"])).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = list["snapshots"].as_array().unwrap().iter();
+    all.map(|one| (text(&one["name"]), text(&one["state"])))
+        .collect()
+}
+
+fn record(program: &Program, name: &str) {
+    let name = format!("record-{name}");
+    program.kubectl(&["create", "configmap", &name]);
+}
+
+fn records(program: &Program) -> Vec<String> {
+    let all = program.kubectl(&["get", "configmaps", "-o", "name"]);
+    let names = all
+        .lines()
+        .filter_map(|line| line.strip_prefix("configmap/record-"));
+    names.map(str::to_owned).collect()
+}
+
+/// Nothing of a restore is left over, and the cluster works.
+fn whole(program: &Program) {
+    program.ok(&["up"]);
+    let containers = engine("GET", "/containers/json?all=1");
+    assert!(
+        !containers.contains("-244.before") && !containers.contains("-244.past"),
+        "{containers}"
+    );
+    let containers: Value = serde_json::from_str(&containers).unwrap();
+    let of_cluster =
+        |value: &&Value| value["Labels"]["local-cluster.cluster"] == "local-cluster-244";
+    let nodes = containers
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(of_cluster)
+        .count();
+    let volumes: Value = serde_json::from_str(&engine("GET", "/volumes")).unwrap();
+    let data = |value: &&Value| value["Labels"]["local-cluster.snapshot"].is_null();
+    let volumes = volumes["Volumes"].as_array().unwrap().iter();
+    assert_eq!(
+        volumes.filter(of_cluster).filter(data).count(),
+        nodes,
+        "a data volume for each node"
+    );
+}
