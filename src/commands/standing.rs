@@ -154,14 +154,17 @@ impl Standing {
             } else {
                 Role::Worker
             };
-            let phases = phases::observe(engine, &container.name, role).await?;
-            Ok((container.name.clone(), phases))
+            match phases::observe(engine, &container.name, role).await {
+                // It has stopped since.
+                Err(error) if error.status() == Some(409) => Ok(None),
+                phases => Ok(Some((container.name.clone(), phases?))),
+            }
         });
         let phases = future::try_join_all(phases)
             .await
             .map_err(|source| identity.not_found(source))?;
         let mut observed = self.states();
-        for (name, phases) in phases {
+        for (name, phases) in phases.into_iter().flatten() {
             if let Some(node) = observed.nodes.get_mut(&name) {
                 node.phases = Some(phases);
             }

@@ -51,6 +51,8 @@ pub enum Phases {
     Running,
     /// One has failed for good.
     Failed,
+    /// The node is on its way down: whoever stopped it is not waiting for that any more.
+    Stopping,
 }
 
 /// What the phases' script has said. PURE.
@@ -59,7 +61,9 @@ fn read(role: Role, output: &str) -> Phases {
         .lines()
         .filter_map(|line| line.strip_prefix("done "))
         .collect();
-    if of(role).iter().all(|phase| done.contains(phase)) {
+    if output.lines().any(|line| line == "stopping") {
+        Phases::Stopping
+    } else if of(role).iter().all(|phase| done.contains(phase)) {
         Phases::Done
     } else if output.lines().any(|line| line.starts_with("failed ")) {
         Phases::Failed
@@ -73,7 +77,11 @@ pub async fn observe(engine: &Engine, container: &str, role: Role) -> Result<Pha
     let mut command = vec![SCRIPT, "now"];
     command.extend(of(role));
     let executed = engine.exec(container, &command).await?;
-    Ok(read(role, &executed.text()))
+    // A node that goes down ends all that runs in it.
+    Ok(match executed.status {
+        0 => read(role, &executed.text()),
+        _ => Phases::Stopping,
+    })
 }
 
 /// A command that would never end, with an end: shortly after nobody can be waiting for it any more.
@@ -228,6 +236,7 @@ mod tests {
             Phases::Failed
         );
         assert_eq!(read(Role::Worker, ""), Phases::Running);
+        assert_eq!(read(Role::Worker, "stopping\n"), Phases::Stopping);
     }
 
     #[test]

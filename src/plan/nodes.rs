@@ -88,7 +88,7 @@ fn raise(
         steps(&|node, fate| match fate {
             _ if node.role != role => None,
             Fate::Create | Fate::Remake => Some(Step::CreateNode(node.clone())),
-            Fate::Start => Some(Step::StartNode(node.container.clone())),
+            Fate::Start | Fate::Restart => Some(Step::StartNode(node.container.clone())),
             Fate::Unpause => Some(Step::UnpauseNode(node.container.clone())),
             Fate::Wait | Fate::Keep => None,
         })
@@ -135,6 +135,12 @@ fn raise(
     }
     stages([
         ("left over", left_over),
+        (
+            "stop",
+            steps(&|node, fate| {
+                (fate == Fate::Restart).then(|| Step::StopNode(node.container.clone()))
+            }),
+        ),
         ("network", network),
         ("volumes", volumes),
         // The master first: everything else waits for its API server.
@@ -167,6 +173,8 @@ enum Fate {
     Remake,
     /// It was stopped.
     Start,
+    /// It is about to stop.
+    Restart,
     /// It was frozen.
     Unpause,
 }
@@ -204,6 +212,7 @@ fn own_fate(node: &NodeSpec, observed: &Observed) -> Fate {
         (State::Running, Some(Phases::Running)) => Fate::Wait,
         // Never started: its files may not be whole. Failed: its units have given up.
         (State::Created, _) | (State::Running, Some(Phases::Failed)) => Fate::Remake,
+        (State::Running, Some(Phases::Stopping)) => Fate::Restart,
         (State::Paused, _) => Fate::Unpause,
         (State::Exited(_) | State::Other | State::Running, _) => Fate::Start,
     }
