@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 use ipnetwork::Ipv4Network;
 use serde::{Deserialize, Serialize};
 
-pub use self::fingerprint::Difference;
+pub use self::fingerprint::{Difference, Unreadable};
 pub use self::names::{Names, label_fault};
 pub use self::network::{MAX_WORKERS, NetworkPlan};
 pub use self::problem::SpecProblem;
@@ -103,6 +103,11 @@ impl CniPlugin {
         match self {
             Self::Bridge => "bridge",
         }
+    }
+
+    /// The plugin with this name.
+    fn named(name: &str) -> Option<Self> {
+        (name == Self::Bridge.as_str()).then_some(Self::Bridge)
     }
 }
 
@@ -235,6 +240,15 @@ impl ClusterSpec {
     /// cluster's network, so it holds no secrets.
     pub fn fingerprint(&self) -> BTreeMap<String, String> {
         fingerprint::of(self)
+    }
+
+    /// The settings that a running cluster was made with, by its fingerprint.
+    pub fn input_of(
+        id: u8,
+        label: Option<String>,
+        running: &BTreeMap<String, String>,
+    ) -> Result<SpecInput, Unreadable> {
+        fingerprint::input(id, label, running)
     }
 
     /// What differs between the fingerprint that is wanted and the one of the running cluster, by setting name.

@@ -1,9 +1,12 @@
 //! One file a subcommand: settings, then what is wanted, then acts, then prints.
 
+mod client;
 pub mod config;
 mod down;
 mod image;
 mod inspect;
+mod lifecycle;
+mod list;
 mod preflight;
 mod session;
 mod up;
@@ -69,6 +72,11 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::Up(arguments)) => up::run(session, arguments.dry_run).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
+        Some(Command::Stop(nodes)) => lifecycle::stop(session, nodes).await,
+        Some(Command::Start(nodes)) => lifecycle::start(session, nodes).await,
+        Some(Command::Pause(nodes)) => lifecycle::pause(session, nodes).await,
+        Some(Command::Unpause(nodes)) => lifecycle::unpause(session, nodes).await,
+        Some(Command::List) => list::run(session).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
         Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,

@@ -4,7 +4,7 @@ mod cluster;
 mod images;
 
 use crate::cluster::ClusterSpec;
-use crate::engine::{Engine, Facts, Rights};
+use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::Error;
 use crate::image::{ImageInputs, ImagePlan};
 use crate::node::phases;
@@ -163,17 +163,18 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::CreateNetwork => cluster::create_network(work, making()?).await,
         Step::RemoveNode(node) => cluster::remove_node(work, making()?, node).await,
         Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
-        Step::StartNode(node) => {
-            let started = work.engine.start(&node.container).await;
-            started.map_err(|source| Error::other(format!("start {}", node.container), source))
-        }
-        Step::UnpauseNode(node) => {
-            let thawed = work.engine.unpause(&node.container).await;
-            thawed.map_err(|source| Error::other(format!("unpause {}", node.container), source))
-        }
+        Step::StartNode(container) => plainly(step, work.engine.start(container).await),
+        Step::UnpauseNode(container) => plainly(step, work.engine.unpause(container).await),
+        Step::PauseNode(container) => plainly(step, work.engine.pause(container).await),
+        Step::StopNode(container) => plainly(step, work.engine.stop(container).await),
         Step::AwaitApiServer(node) => cluster::await_phases(work, node, phases::API_SERVER).await,
         Step::AwaitPhases(node) => cluster::await_phases(work, node, phases::of(node.role)).await,
     }
+}
+
+/// What there is to say of a step that is one call.
+fn plainly(step: &Step, done: Result<(), EngineError>) -> Result<(), Error> {
+    done.map_err(|source| Error::other(step.to_string(), source))
 }
 
 /// The rights that a node gets, found out when its image was made.

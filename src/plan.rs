@@ -3,6 +3,8 @@
 //! [`plan`] gives stages of steps; stages run one after another, the steps of one stage side by side. A step decides
 //! nothing. `up --dry-run` prints the plan; it is empty when all is there.
 
+pub mod lifecycle;
+
 use crate::cluster::{ClusterSpec, Difference, NodeSpec, Role};
 use crate::engine::State;
 use crate::image::{ImagePlan, Origin, Programs};
@@ -33,10 +35,14 @@ pub enum Step {
     RemoveNode(NodeSpec),
     /// Make a node's container and volume, with all its files, and start it.
     CreateNode(NodeSpec),
-    /// Start a node that was stopped.
-    StartNode(NodeSpec),
-    /// Thaw a node.
-    UnpauseNode(NodeSpec),
+    /// Start a node's container that was stopped.
+    StartNode(String),
+    /// Thaw a node's container.
+    UnpauseNode(String),
+    /// Freeze a node's container.
+    PauseNode(String),
+    /// Stop a node's container; it keeps all that it has.
+    StopNode(String),
     /// Wait for the API server of a master.
     AwaitApiServer(NodeSpec),
     /// Wait for kubeadm's phases in a node.
@@ -68,8 +74,10 @@ impl fmt::Display for Step {
             Self::CreateNode(node) => {
                 write!(formatter, "create {} at {}", node.container, node.address)
             }
-            Self::StartNode(node) => write!(formatter, "start {}", node.container),
-            Self::UnpauseNode(node) => write!(formatter, "unpause {}", node.container),
+            Self::StartNode(container) => write!(formatter, "start {container}"),
+            Self::UnpauseNode(container) => write!(formatter, "unpause {container}"),
+            Self::PauseNode(container) => write!(formatter, "pause {container}"),
+            Self::StopNode(container) => write!(formatter, "stop {container}"),
             Self::AwaitApiServer(node) => {
                 write!(formatter, "wait for the API server on {}", node.container)
             }
@@ -185,8 +193,8 @@ pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
         steps(&|node, fate| match fate {
             _ if node.role != role => None,
             Fate::Create | Fate::Remake => Some(Step::CreateNode(node.clone())),
-            Fate::Start => Some(Step::StartNode(node.clone())),
-            Fate::Unpause => Some(Step::UnpauseNode(node.clone())),
+            Fate::Start => Some(Step::StartNode(node.container.clone())),
+            Fate::Unpause => Some(Step::UnpauseNode(node.container.clone())),
             Fate::Wait | Fate::Keep => None,
         })
     };

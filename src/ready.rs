@@ -7,12 +7,13 @@ use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::report::Reporter;
-use conditions::{Verdict, coredns, kube_proxy, nodes};
+use conditions::{Start, Verdict, coredns, kube_proxy, nodes};
 use futures_util::{StreamExt, future};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Config, Resource};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ pub async fn wait(
 ) -> Result<(), Error> {
     let all = async {
         let wanted = spec.nodes.len();
-        let names: Vec<String> = spec.nodes.iter().map(|node| node.name.clone()).collect();
+        let starts = starts(engine, &spec.nodes).await?;
         let system =
             |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         future::try_join3(
@@ -67,7 +68,7 @@ pub async fn wait(
                 Api::<Node>::all(client.clone()),
                 watcher::Config::default(),
                 patience,
-                move |found| nodes(&names, found),
+                move |found| nodes(&starts, found),
             ),
             until(
                 Api::<DaemonSet>::namespaced(client.clone(), SYSTEM),
@@ -95,6 +96,55 @@ pub async fn wait(
     }
 }
 
+/// Waits until these nodes are Ready.
+pub async fn wait_nodes(
+    client: &Client,
+    engine: &Engine,
+    wanted: &[NodeSpec],
+    patience: Patience,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let all = async {
+        let starts = starts(engine, wanted).await?;
+        let api = Api::<Node>::all(client.clone());
+        let config = watcher::Config::default();
+        until(api, config, patience, move |found| nodes(&starts, found)).await
+    };
+    tokio::select! {
+        result = all => result,
+        () = cancel.cancelled() => Err(Error::Interrupted { after: String::new() }),
+    }
+}
+
+/// Since when each of these nodes has run: what the API server still has from before says nothing.
+async fn starts(engine: &Engine, nodes: &[NodeSpec]) -> Result<Vec<Start>, Error> {
+    let asked = nodes.iter().map(|node| async {
+        let at = engine.started(&node.container).await.map_err(|source| {
+            Error::other(format!("tell since when {} runs", node.container), source)
+        })?;
+        Ok(Start {
+            node: node.name.clone(),
+            at,
+        })
+    });
+    future::try_join_all(asked).await
+}
+
+/// An API server that is coming up refuses for a second or two. kube's own pauses would become longer than that.
+struct Soon;
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {}
+}
+
 /// Watches objects until a condition on them holds.
 async fn until<K>(
     api: Api<K>,
@@ -108,7 +158,7 @@ where
     let mut found: BTreeMap<String, K> = BTreeMap::new();
     let mut missing = "the API server does not answer".to_owned();
     let watching = async {
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut events = std::pin::pin!(watcher(api, config).backoff(Soon));
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Init) => found.clear(),

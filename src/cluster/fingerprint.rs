@@ -1,9 +1,13 @@
-//! What a running cluster cannot change, and how two such sets differ.
+//! What a running cluster cannot change, how two such sets differ, and how a cluster's own settings are read back.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use super::ClusterSpec;
+use ipnetwork::Ipv4Network;
+
+use super::network::{self, SUBNET_PREFIX};
 use super::problem::setting;
+use super::{ClusterSpec, CniPlugin, SpecInput};
 
 /// The value of a setting that leaves the choice to the tool: it agrees with whatever was chosen.
 const ANY: &str = "any";
@@ -64,4 +68,68 @@ pub(super) fn differences(
             })
         })
         .collect()
+}
+
+/// A setting of a running cluster that does not tell what it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("its `{setting}` cannot be told from `{kept}`")]
+pub struct Unreadable {
+    /// The setting's dotted name.
+    setting: &'static str,
+    /// What is kept of it; nothing where it is not kept.
+    kept: String,
+}
+
+/// The settings that a running cluster was made with, from its fingerprint.
+pub(super) fn input(
+    id: u8,
+    label: Option<String>,
+    running: &BTreeMap<String, String>,
+) -> Result<SpecInput, Unreadable> {
+    let subnet = read(running, setting::POOL)?;
+    let port = kept(running, setting::API_SERVER_PORT);
+    let cni = kept(running, setting::CNI_PLUGIN);
+    Ok(SpecInput {
+        id,
+        label,
+        num_nodes: read(running, setting::NUM_NODES)?,
+        no_dedicated: read(running, setting::NO_DEDICATED)?,
+        version: read(running, setting::VERSION)?,
+        cni: CniPlugin::named(cni).ok_or_else(|| unreadable(setting::CNI_PLUGIN, cni))?,
+        pool: pool(subnet, id).ok_or_else(|| unreadable(setting::POOL, &subnet.to_string()))?,
+        pod_subnet: read(running, setting::POD_SUBNET)?,
+        service_subnet: read(running, setting::SERVICE_SUBNET)?,
+        api_server_port: match port {
+            ANY => None,
+            _ => Some(read(running, setting::API_SERVER_PORT)?),
+        },
+        api_server_address: read(running, setting::API_SERVER_ADDRESS)?,
+    })
+}
+
+fn kept<'a>(running: &'a BTreeMap<String, String>, setting: &str) -> &'a str {
+    running.get(setting).map_or("", String::as_str)
+}
+
+fn read<T: FromStr>(
+    running: &BTreeMap<String, String>,
+    setting: &'static str,
+) -> Result<T, Unreadable> {
+    let text = kept(running, setting);
+    text.parse().map_err(|_| unreadable(setting, text))
+}
+
+fn unreadable(setting: &'static str, kept: &str) -> Unreadable {
+    Unreadable {
+        setting,
+        kept: kept.to_owned(),
+    }
+}
+
+/// The smallest pool in which a cluster's network has its place. Of which pool it was taken is not kept, and any gives
+/// the same addresses.
+fn pool(subnet: Ipv4Network, id: u8) -> Option<Ipv4Network> {
+    let first = u32::from(subnet.network()).checked_sub(u32::from(id) << 8)?;
+    let bits = u8::try_from(u8::BITS - id.leading_zeros()).expect("a byte has eight bits");
+    Some(network::network(first.into(), SUBNET_PREFIX - bits))
 }

@@ -245,6 +245,34 @@ fn differences_are_what_both_name_and_the_user_cares_about() {
     );
 }
 
+#[test]
+fn a_fingerprint_that_lacks_something_tells_what() {
+    let without = |setting: &str, value: Option<&str>| {
+        let mut map = sample::spec(|_| {}).fingerprint();
+        map.remove(setting);
+        map.extend(value.map(|value| (setting.to_owned(), value.to_owned())));
+        ClusterSpec::input_of(0, None, &map)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        without("cluster.podSubnet", None),
+        "its `cluster.podSubnet` cannot be told from ``"
+    );
+    assert_eq!(
+        without("cluster.cniPlugin", Some("weave")),
+        "its `cluster.cniPlugin` cannot be told from `weave`"
+    );
+    assert_eq!(
+        without("cluster.apiServerPort", Some("every")),
+        "its `cluster.apiServerPort` cannot be told from `every`"
+    );
+    let map = sample::spec(|_| {}).fingerprint();
+    let odd = BTreeMap::from([("dind.subnet".to_owned(), "0.0.1.0/24".to_owned())]);
+    let map = map.into_iter().chain(odd).collect();
+    assert!(ClusterSpec::input_of(2, None, &map).is_err());
+}
+
 fn taken(what: &str, subnet: &str) -> Taken {
     Taken {
         what: what.to_owned(),
@@ -284,6 +312,30 @@ fn label() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// What a cluster keeps of its settings is enough to know it again.
+    #[test]
+    fn a_cluster_is_known_by_its_fingerprint(
+        id: u8, num_nodes in 0..=MAX_WORKERS, no_dedicated: bool, label in proptest::option::of(label()),
+        port in proptest::option::of(1..=u16::MAX), at in 0..=255_u32, prefix in network::POOL_PREFIXES,
+    ) {
+        let pool = network::without_host_bits(Ipv4Network::new((0x0A00_0000 | (at << 16)).into(), prefix).unwrap());
+        let mut input = sample::input();
+        input.pool = pool;
+        input.pod_subnet = net("192.168.0.0/16");
+        input.service_subnet = net("172.16.0.0/16");
+        (input.id, input.num_nodes, input.no_dedicated) = (id, num_nodes, no_dedicated);
+        (input.label, input.api_server_port) = (label, port);
+        let Ok(spec) = ClusterSpec::new(&input) else {
+            // The pool has no place for this number.
+            return Ok(());
+        };
+        let again = ClusterSpec::input_of(id, spec.label.clone(), &spec.fingerprint()).unwrap();
+        let mut again = ClusterSpec::new(&again).unwrap();
+        prop_assert_eq!(again.network.pool.network(), pool.network());
+        again.network.pool = pool;
+        prop_assert_eq!(again, spec);
+    }
+
     #[test]
     fn addresses_are_ours_and_nobody_elses(id: u8, num_nodes in 0..=MAX_WORKERS) {
         let spec = sample::spec(|input| { input.id = id; input.num_nodes = num_nodes; });

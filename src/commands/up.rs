@@ -1,5 +1,6 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
+use super::client;
 use super::image::{self, Wanted};
 use super::preflight;
 use super::session::{Identity, Session};
@@ -12,7 +13,7 @@ use crate::pki::{self, PkiRequest, Validity};
 use crate::plan::{self, Observed, ObservedNode, Stage};
 use crate::ready::{self, Patience};
 use crate::report::{Event, Reporter, print_data};
-use crate::{kubeconfig, signal};
+use crate::signal;
 use futures_util::future;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -160,44 +161,39 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let kubectl = fetch_kubectl(session, &identity, &engine, version);
+    complete(session, &identity, &spec, &work, &stages, times, began).await
+}
+
+/// Carries the cluster's stages out, writes the kubeconfig, waits until the cluster is ready, and tells what it took.
+pub(super) async fn complete(
+    session: &Session,
+    identity: &Identity,
+    spec: &ClusterSpec,
+    work: &Work<'_>,
+    stages: &[Stage],
+    mut times: Times,
+    began: Instant,
+) -> Result<u8, Error> {
+    let (engine, reporter, cancel) = (work.engine, work.reporter, work.cancel);
+    let kubectl = client::fetch_kubectl(session, identity, engine, spec.version);
     if !stages.is_empty() {
-        let making = making(&engine, &work, &spec, &stages).await?;
-        execute::run(&stages, &work, Some(&making), &mut times).await?;
+        let making = making(engine, work, spec, stages).await?;
+        execute::run(stages, work, Some(&making), &mut times).await?;
     }
-    let config = write_kubeconfig(session, &engine, &identity, &spec).await?;
+    let config = client::write_kubeconfig(session, engine, identity, spec).await?;
 
     let patience = if stages.is_empty() {
         Patience::STANDING
     } else {
         Patience::NEW
     };
-    let stage = "ready".to_owned();
-    let asking = Instant::now();
-    reporter.send(Event::StageStarted {
-        stage: stage.clone(),
-    });
     let client = ready::client(&config)?;
-    let waiting = async {
-        ready::wait(&client, &engine, &spec, patience, reporter, &cancel).await?;
-        pod_ranges::assign(&client, &spec).await
-    };
-    let (result, fetched) = tokio::join!(waiting, kubectl);
-    let took = asking.elapsed();
-    reporter.send(Event::StageFinished {
-        stage: stage.clone(),
-        took,
-        ok: result.is_ok(),
+    let waiting = Box::pin(async {
+        ready::wait(&client, engine, spec, patience, reporter, cancel).await?;
+        pod_ranges::assign(&client, spec).await
     });
-    result.map_err(|source| match source {
-        Error::Interrupted { .. } => execute::interrupted(&times),
-        source => Error::Stage {
-            stage: stage.clone(),
-            source: Box::new(source),
-            others: Vec::new(),
-        },
-    })?;
-    times.push((stage, took));
+    let (result, fetched) = tokio::join!(await_ready(work, &mut times, waiting), kubectl);
+    result?;
     fetched?;
 
     reporter.send(Event::Summary {
@@ -206,9 +202,40 @@ pub(super) async fn run(session: &Session, dry_run: bool) -> Result<u8, Error> {
     });
     reporter.send(Event::RunFinished {
         ok: true,
-        next: next_steps(session, &identity)?,
+        next: next_steps(session, identity)?,
     });
     Ok(exit_code::OK)
+}
+
+/// The last stage: what is waited for here is the cluster's own doing.
+pub(super) async fn await_ready(
+    work: &Work<'_>,
+    times: &mut Times,
+    waiting: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let (stage, asking) = ("ready".to_owned(), Instant::now());
+    work.reporter.send(Event::StageStarted {
+        stage: stage.clone(),
+    });
+    let result = waiting.await;
+    let took = asking.elapsed();
+    work.reporter.send(Event::StageFinished {
+        stage: stage.clone(),
+        took,
+        ok: result.is_ok(),
+    });
+    match result {
+        Ok(()) => {
+            times.push((stage, took));
+            Ok(())
+        }
+        Err(Error::Interrupted { .. }) => Err(execute::interrupted(times)),
+        Err(source) => Err(Error::Stage {
+            stage,
+            source: Box::new(source),
+            others: Vec::new(),
+        }),
+    }
 }
 
 fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
@@ -263,7 +290,7 @@ fn spec(
 }
 
 /// What the engine has of this cluster.
-async fn observe(
+pub(super) async fn observe(
     engine: &Engine,
     identity: &Identity,
     spec: &ClusterSpec,
@@ -383,69 +410,4 @@ async fn authority_of(
     .await?;
     pki::load_authority(&certificate, &key, validity)
         .map_err(|source| Error::other(doing(), source))
-}
-
-/// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
-async fn write_kubeconfig(
-    session: &Session,
-    engine: &Engine,
-    identity: &Identity,
-    spec: &ClusterSpec,
-) -> Result<String, Error> {
-    let config = super::inspect::kubeconfig_of(engine, &spec.master().container).await?;
-    let path = session.directory(&identity.names)?.join("admin.conf");
-    let user = session
-        .settings()?
-        .kubeconfig
-        .merge
-        .then(|| kubeconfig::user_path(&session.environment))
-        .flatten();
-    let (text, name) = (config.clone(), identity.names.context());
-    // kubectl's lock may have to be waited for.
-    tokio::task::spawn_blocking(move || {
-        kubeconfig::write_private(&path, &text)?;
-        user.map_or(Ok(()), |user| kubeconfig::merge_into(&user, &text, &name))
-    })
-    .await
-    .map_err(|source| Error::other("write the kubeconfig", source))??;
-    Ok(config)
-}
-
-/// Gets the kubectl of the cluster's version out of the node image, beside the making of the cluster.
-fn fetch_kubectl(
-    session: &Session,
-    identity: &Identity,
-    engine: &Engine,
-    version: KubernetesVersion,
-) -> impl Future<Output = Result<(), Error>> + use<> {
-    let directory = session.directory(&identity.names);
-    let (engine, container) = (engine.clone(), identity.names.container("kube-master"));
-    let version = format!("{version}\n");
-    async move {
-        let directory = directory?;
-        let doing = || format!("write kubectl into {}", directory.display());
-        let marker = directory.join(".kubectl-of");
-        let kubectl = directory.join("kubectl");
-        if kubectl.exists() && std::fs::read_to_string(&marker).is_ok_and(|found| found == version)
-        {
-            return Ok(());
-        }
-        let content = engine
-            .read_file(&container, "/usr/local/bin/kubectl")
-            .await
-            .map_err(|source| Error::other(doing(), source))?
-            .ok_or_else(|| Error::message("the node image has no kubectl"))?;
-        tokio::task::spawn_blocking(move || {
-            use std::os::unix::fs::PermissionsExt;
-            let mut file = tempfile::NamedTempFile::new_in(&directory)?;
-            std::io::Write::write_all(&mut file, &content)?;
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o755))?;
-            file.persist(&kubectl).map_err(|error| error.error)?;
-            std::fs::write(&marker, version)
-        })
-        .await
-        .map_err(|source| Error::other("write kubectl", source))?
-        .map_err(|source: std::io::Error| Error::other("write kubectl", source))
-    }
 }

@@ -10,7 +10,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, LogsOptions, RemoveContainerOptions,
-    StartContainerOptions, UploadToContainerOptions, WaitContainerOptions,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -228,6 +228,22 @@ impl Engine {
             .start_container(name, None::<StartContainerOptions>)
             .await
             .doing(|| format!("start container {name}"))
+    }
+
+    /// Stops a container in its own way, which has an end of its own; one that does not run is fine.
+    pub async fn stop(&self, name: &str) -> Result<(), EngineError> {
+        self.patient()
+            .stop_container(name, None::<StopContainerOptions>)
+            .await
+            .doing(|| format!("stop container {name}"))
+    }
+
+    /// Freezes all processes of a container.
+    pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
+        self.docker
+            .pause_container(name)
+            .await
+            .doing(|| format!("pause container {name}"))
     }
 
     /// Thaws a paused container.

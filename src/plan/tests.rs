@@ -625,15 +625,16 @@ impl Model<'_> {
                     .insert(node.container.clone(), running(Phases::Running));
                 assert_eq!(before, None, "{} is there", node.container);
             }
-            Step::StartNode(node) => {
-                let found = self.observed.nodes.get_mut(&node.container).unwrap();
+            Step::StartNode(container) => {
+                let found = self.observed.nodes.get_mut(container).unwrap();
                 *found = running(Phases::Running);
             }
-            Step::UnpauseNode(node) => {
-                let found = self.observed.nodes.get_mut(&node.container).unwrap();
+            Step::UnpauseNode(container) => {
+                let found = self.observed.nodes.get_mut(container).unwrap();
                 assert_eq!(found.state, State::Paused);
                 *found = running(Phases::Running);
             }
+            Step::PauseNode(_) | Step::StopNode(_) => panic!("nothing is stopped in an `up`"),
             Step::AwaitApiServer(node) => {
                 assert_eq!(self.observed.nodes[&node.container].state, State::Running);
             }
@@ -683,14 +684,15 @@ proptest! {
         let stages = plan(&wanted.spec, &observed);
         let steps: Vec<&Step> = stages.iter().flat_map(|stage| &stage.steps).collect();
         for node in &wanted.spec.nodes {
-            let count = |one: fn(&Step) -> Option<&NodeSpec>| steps.iter().filter(|step| one(step) == Some(node)).count();
+            let count = |one: fn(&Step) -> Option<&str>| steps.iter().filter(|step| one(step) == Some(&node.container)).count();
             let touched = count(|step| match step {
-                Step::CreateNode(node) | Step::StartNode(node) | Step::UnpauseNode(node) => Some(node),
+                Step::CreateNode(node) => Some(&node.container),
+                Step::StartNode(container) | Step::UnpauseNode(container) => Some(container),
                 _ => None,
             });
-            let awaited = count(|step| match step { Step::AwaitPhases(node) => Some(node), _ => None });
-            let removed = count(|step| match step { Step::RemoveNode(node) => Some(node), _ => None });
-            let created = count(|step| match step { Step::CreateNode(node) => Some(node), _ => None });
+            let awaited = count(|step| match step { Step::AwaitPhases(node) => Some(&node.container), _ => None });
+            let removed = count(|step| match step { Step::RemoveNode(node) => Some(&node.container), _ => None });
+            let created = count(|step| match step { Step::CreateNode(node) => Some(&node.container), _ => None });
             prop_assert!(touched <= 1 && awaited <= 1 && removed <= created);
             prop_assert!(awaited >= touched);
         }

@@ -5,19 +5,25 @@ use serde_json::{Value, json};
 use crate::fake::{Answer, Fake, done, json, refusal, stream};
 
 /// Exit code, standard output, standard error.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn run(fake: &Fake, arguments: &[&str]) -> Ended {
+pub(crate) fn run(fake: &Fake, arguments: &[&str]) -> Ended {
+    run_in(fake, arguments, &[])
+}
+
+/// Runs with these variables.
+pub(crate) fn run_in(fake: &Fake, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let home = tempfile::tempdir().unwrap();
     let output = assert_cmd::Command::cargo_bin("local-cluster")
         .unwrap()
         .env_clear()
         .env("HOME", home.path())
         .env("DOCKER_HOST", fake.address())
+        .envs(variables.iter().copied())
         .args(arguments)
         .output()
         .unwrap();
@@ -30,7 +36,7 @@ fn run(fake: &Fake, arguments: &[&str]) -> Ended {
 }
 
 /// An engine that has these networks and containers, and no images.
-fn engine(networks: &Value, containers: &Value) -> Fake {
+pub(crate) fn engine(networks: &Value, containers: &Value) -> Fake {
     Fake::new([
         (
             "GET /version",
@@ -59,7 +65,7 @@ fn network(labels: &Value) -> Value {
 }
 
 /// Nothing but questions was asked.
-fn assert_untouched(fake: &Fake) {
+pub(crate) fn assert_untouched(fake: &Fake) {
     assert!(
         fake.log().iter().all(|what| what.starts_with("GET ")),
         "{:?}",
@@ -319,7 +325,7 @@ fn the_status_of_a_cluster_that_is_stopped() {
     let ended = run(&engine(&json!([]), &containers), &["status"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ended.stdout, @r"
-    cluster local-cluster
+    cluster local-cluster: kube-master, kube-node-1 not running; `local-cluster start` brings it back
     api server unreachable: the master does not run
     kube-master      master   stopped   unknown  kube-master
     kube-node-1      worker   paused    unknown  kube-node-1
@@ -333,6 +339,10 @@ fn what_needs_a_cluster_says_that_there_is_none() {
         &["apiserver-port"],
         &["kubectl", "get", "nodes"],
         &["exec", "kube-master", "true"],
+        &["stop"],
+        &["start"],
+        &["pause", "kube-master"],
+        &["unpause"],
     ] {
         let ended = run(&nothing(), arguments);
         assert_eq!(

@@ -183,9 +183,9 @@ async fn a_wish_to_stop_within_a_stage_says_after_which() {
     let mut run = Run::new(&fake);
     let cancel = run.cancel.clone();
     let stages = [
-        stage("master", vec![Step::StartNode(master())]),
+        stage("master", vec![Step::StartNode(master().container)]),
         stage("control plane", vec![Step::AwaitPhases(master())]),
-        stage("join", vec![Step::StartNode(master())]),
+        stage("join", vec![Step::StartNode(master().container)]),
     ];
     let spec = spec(None);
     let stopping = async {
@@ -228,7 +228,7 @@ async fn a_step_that_fails_lets_the_others_settle() {
             "nodes",
             [master(), first, second]
                 .into_iter()
-                .map(Step::StartNode)
+                .map(|node| Step::StartNode(node.container))
                 .collect(),
         ),
         stage("never", vec![Step::CreateNetwork]),

@@ -94,15 +94,6 @@ impl Fake {
     /// An engine with these answers: `("GET /info", json(200, ...))`. To all else it says that it has none.
     pub(crate) fn new(answers: impl IntoIterator<Item = (&'static str, Answer)>) -> Self {
         let shared = Arc::new(Shared::default());
-        for (what, answer) in answers {
-            shared
-                .answers
-                .lock()
-                .unwrap()
-                .entry(what.to_owned())
-                .or_default()
-                .push(answer);
-        }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let serving = Arc::clone(&shared);
@@ -113,7 +104,17 @@ impl Fake {
                 std::thread::spawn(move || shared.serve(&connection));
             }
         });
-        Self { address, shared }
+        let fake = Self { address, shared };
+        for (what, answer) in answers {
+            fake.answer_to(what, answer);
+        }
+        fake
+    }
+
+    /// One more answer.
+    pub(crate) fn answer_to(&self, what: &str, answer: Answer) {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.entry(what.to_owned()).or_default().push(answer);
     }
 
     /// Where it listens, as `DOCKER_HOST` has it.

@@ -9,6 +9,7 @@ mod execute;
 mod fake;
 mod images;
 mod jobs;
+mod lifecycle;
 mod objects;
 
 use local_cluster::error::in_one_line;
