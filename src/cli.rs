@@ -25,6 +25,8 @@ Examples:
                                          the nodes of that other cluster
   local-cluster up --dry-run             what would be done
   local-cluster node add -n 2            two workers more
+  local-cluster stop                     stop the nodes, and lose nothing
+  local-cluster start                    start them again
   local-cluster down                     remove the nodes and all in them
   local-cluster clean                    remove network and kubeconfig, too
   local-cluster config show --origin     all settings, and where each comes from
@@ -91,6 +93,17 @@ pub enum Command {
     /// Keep the cluster's state, and take the cluster back to it
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Stop the cluster, or some of its nodes; nothing of it is lost
+    Stop(Nodes),
+    /// Start what was stopped or paused, and wait until it is ready
+    Start(Nodes),
+    /// Freeze the cluster, or some of its nodes: memory is kept, no time is used
+    Pause(Nodes),
+    /// Thaw what was paused, and wait until it is ready
+    Unpause(Nodes),
+    /// Show all clusters of this engine, and what is left of others
+    #[command(visible_alias = "ls")]
+    List,
     /// Show the cluster's nodes, and whether they are ready
     Status,
     /// Run the kubectl that fits the cluster
@@ -145,6 +158,14 @@ pub struct UpArgs {
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Some of a cluster's nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Nodes {
+    /// The nodes: `kube-master`, `kube-node-1`...; all if none is named
+    #[arg(value_name = "NODE")]
+    pub names: Vec<String>,
 }
 
 /// What can be given with `clean`.

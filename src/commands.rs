@@ -5,6 +5,8 @@ pub mod config;
 mod down;
 mod image;
 mod inspect;
+mod lifecycle;
+mod list;
 mod making;
 mod node;
 mod preflight;
@@ -78,6 +80,11 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::Up(arguments)) => up::run(session, arguments).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
+        Some(Command::Stop(nodes)) => lifecycle::stop(session, nodes).await,
+        Some(Command::Start(nodes)) => lifecycle::start(session, nodes).await,
+        Some(Command::Pause(nodes)) => lifecycle::pause(session, nodes).await,
+        Some(Command::Unpause(nodes)) => lifecycle::unpause(session, nodes).await,
+        Some(Command::List) => list::run(session).await,
         Some(Command::Snapshot(command)) => snapshot_command(session, command).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,

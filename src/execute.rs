@@ -202,6 +202,7 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
         Step::StartNode(container) => plainly(step, work.engine.start(container).await),
         Step::UnpauseNode(container) => plainly(step, work.engine.unpause(container).await),
+        Step::PauseNode(container) => plainly(step, work.engine.pause(container).await),
         Step::StopNode(container) => plainly(step, work.engine.stop(container).await),
         Step::Rename { container, other } => {
             plainly(step, work.engine.rename(container, other).await)

@@ -7,6 +7,7 @@
 //! - [`commands`] has a file for each subcommand; nothing else knows all the others.
 //! - [`cluster`] is what is wanted: names, addresses, nodes and version, complete and consistent.
 //! - [`plan`] compares that with what is there, and says which steps are missing, in which stages.
+//! - [`inventory`] sorts what is there by clusters, and says what is the matter with each.
 //! - [`execute`] does the steps and reports them.
 //! - [`snapshot`] is what is kept of a cluster, to be brought back.
 //! - [`ready`] waits until the cluster works.
@@ -35,6 +36,7 @@ pub mod engine;
 pub mod error;
 pub mod execute;
 pub mod image;
+pub mod inventory;
 pub mod kubeconfig;
 pub mod kubernetes;
 pub mod lock;

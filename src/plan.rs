@@ -3,6 +3,7 @@
 //! [`plan`] gives stages of steps; stages run one after another, the steps of one stage side by side. A step decides
 //! nothing. `up --dry-run` prints the plan; it is empty when all is there.
 
+pub mod lifecycle;
 mod nodes;
 pub mod snapshot;
 mod step;

@@ -8,6 +8,7 @@ use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
 use crate::error::{Ending, Error};
 use crate::report::Reporter;
+use conditions::Start;
 use futures_util::future;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
@@ -43,6 +44,7 @@ pub async fn wait(
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let all = async {
+        let starts = starts(engine, nodes).await?;
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
         let Patience(time) = patience;
         let waiting = Box::pin(future::try_join3(
@@ -50,7 +52,7 @@ pub async fn wait(
                 Api::<Node>::all(client.clone()),
                 watcher::Config::default(),
                 time,
-                |found| conditions::nodes(&names, found),
+                |found| conditions::nodes(&starts, found),
             ),
             until(
                 Api::<Pod>::namespaced(client.clone(), SYSTEM),
@@ -65,12 +67,7 @@ pub async fn wait(
                 conditions::coredns,
             ),
         ));
-        waiting.await.map_err(|missing| {
-            Error::message(format!(
-                "the cluster is not ready after {} s: {missing}",
-                time.as_secs()
-            ))
-        })?;
+        waiting.await.map_err(|missing| late(time, &missing))?;
         reporter.note("all nodes are Ready, kube-proxy runs on each, CoreDNS is available");
         dns_answers(client, engine, spec, nodes, patience).await
     };
@@ -81,6 +78,49 @@ pub async fn wait(
         },
         () = cancel.cancelled() => Err(Error::Interrupted { after: String::new() }),
     }
+}
+
+/// Waits until these nodes are Ready.
+pub async fn wait_nodes(
+    client: &Client,
+    engine: &Engine,
+    wanted: &[NodeSpec],
+    patience: Patience,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let all = async {
+        let starts = starts(engine, wanted).await?;
+        let (api, config) = (Api::<Node>::all(client.clone()), watcher::Config::default());
+        let Patience(time) = patience;
+        until(api, config, time, |found| conditions::nodes(&starts, found))
+            .await
+            .map_err(|missing| late(time, &missing))
+    };
+    tokio::select! {
+        result = all => result,
+        () = cancel.cancelled() => Err(Error::Interrupted { after: String::new() }),
+    }
+}
+
+fn late(patience: Duration, missing: &str) -> Error {
+    Error::message(format!(
+        "the cluster is not ready after {} s: {missing}",
+        patience.as_secs()
+    ))
+}
+
+/// Since when each of these nodes has run: what the API server still has from before says nothing.
+async fn starts(engine: &Engine, nodes: &[NodeSpec]) -> Result<Vec<Start>, Error> {
+    let asked = nodes.iter().map(|node| async {
+        let at = engine.started(&node.container).await.map_err(|source| {
+            Error::other(format!("tell since when {} runs", node.container), source)
+        })?;
+        Ok(Start {
+            node: node.name.clone(),
+            at,
+        })
+    });
+    future::try_join_all(asked).await
 }
 
 /// Makes a service and has every node ask the cluster's DNS for it.

@@ -2,11 +2,11 @@
 
 use super::print;
 use super::session::{Identity, Session};
-use super::standing::is_master;
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
 use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
+use crate::inventory::{ClusterState, is_master, remedy, word};
 use crate::node::access;
 use crate::ready;
 use rustix::fs::FileType;
@@ -23,30 +23,25 @@ async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
     containers
         .into_iter()
         .find(is_master)
-        .ok_or_else(|| absent(identity))
+        .ok_or_else(|| identity.absent())
 }
 
 /// A command needs this container to run.
-pub(super) fn must_run(container: &Found) -> Result<(), Error> {
-    if container.state == State::Running {
+pub(super) fn must_run(identity: &Identity, container: &Found) -> Result<(), Error> {
+    let Some((command, _)) = remedy(std::slice::from_ref(container)) else {
         return Ok(());
-    }
+    };
     Err(Error::with_hint(
         format!(
             "{} does not run: it is {}",
             container.name,
-            state(container.state)
+            word(container.state)
         ),
-        "start the cluster with `local-cluster up`",
+        format!(
+            "bring the cluster back with `local-cluster{} {command}`",
+            identity.flag()
+        ),
     ))
-}
-
-/// There is nothing of the cluster that is meant.
-pub(super) fn absent(identity: &Identity) -> Error {
-    Error::with_hint(
-        format!("there is no cluster `{}`", identity.names.context()),
-        "make it with `local-cluster up`",
-    )
 }
 
 /// `kubeconfig`.
@@ -75,7 +70,7 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    must_run(&master)?;
+    must_run(&identity, &master)?;
     let directory = session.directory(&identity.names)?;
     let (program, config) = (directory.join("kubectl"), directory.join("admin.conf"));
     for path in [&program, &config] {
@@ -112,28 +107,8 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let containers = identity.containers(&engine).await?;
-    let found = containers.iter().find(|container| {
-        container.name == node
-            || container
-                .labels
-                .get(label::NODE)
-                .is_some_and(|name| name == node)
-    });
-    let Some(found) = found else {
-        if containers.is_empty() {
-            return Err(absent(&identity));
-        }
-        let names: Vec<&str> = containers
-            .iter()
-            .filter_map(|container| container.labels.get(label::NODE))
-            .map(String::as_str)
-            .collect();
-        return Err(Error::with_hint(
-            format!("there is no node `{node}`"),
-            format!("its nodes are {}", names.join(", ")),
-        ));
-    };
-    must_run(found)?;
+    let found = identity.node(&containers, node)?;
+    must_run(&identity, found)?;
     let shell = ["bash".to_owned()];
     let command = if command.is_empty() { &shell } else { command };
     let terminal = Terminal {
@@ -163,6 +138,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             "cluster": identity.names.context(),
             "id": identity.id,
             "exists": !containers.is_empty(),
+            "state": (!containers.is_empty()).then(|| ClusterState::of(&containers).as_str()),
             "apiServerAddress": published.map(|published| published.address.to_string()),
             "apiServerPort": published.map(|published| published.port),
             "problem": ready.as_ref().err(),
@@ -180,7 +156,11 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         return Ok(exit_code::OK);
     }
     // Writing to a string cannot fail.
-    let mut text = format!("cluster {}\n", identity.names.context());
+    let mut text = format!(
+        "cluster {}{}\n",
+        identity.names.context(),
+        away(&identity, &containers)
+    );
     match (&ready, published) {
         (Ok(_), Some(published)) => {
             let _ = writeln!(text, "api server https://{published}");
@@ -201,6 +181,26 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     print(&text)
 }
 
+/// What follows a cluster's name where not all of it runs, with the command that brings it back.
+fn away(identity: &Identity, containers: &[Found]) -> String {
+    let Some((command, away)) = remedy(containers) else {
+        return String::new();
+    };
+    let names: Vec<&str> = away.iter().map(|node| node_name(node)).collect();
+    let what = match ClusterState::of(containers) {
+        state @ (ClusterState::Stopped | ClusterState::Paused) => format!(" is {state}"),
+        _ => format!(": {} not running", names.join(", ")),
+    };
+    format!(
+        "{what}; `local-cluster{} {command}` brings it back",
+        identity.flag()
+    )
+}
+
+fn node_name(container: &Found) -> &str {
+    container.labels.get(label::NODE).map_or("", String::as_str)
+}
+
 struct Row {
     name: String,
     container: String,
@@ -216,19 +216,8 @@ fn row(container: &Found, ready: &ReadyNodes) -> Row {
         ready: is_ready(&name, ready),
         container: container.name.clone(),
         role: of(label::ROLE),
-        state: state(container.state),
+        state: word(container.state),
         name,
-    }
-}
-
-/// What a container is doing, in a word.
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::Created => "created",
-        State::Running => "running",
-        State::Paused => "paused",
-        State::Exited(_) => "stopped",
-        State::Other => "changing",
     }
 }
 

@@ -1,7 +1,7 @@
 //! `node add`, `node remove` and `node list`: the workers of a cluster that runs. What the cluster is comes from itself,
 //! whatever the settings say today.
 
-use super::inspect::{self, absent, must_run};
+use super::inspect::{self, must_run};
 use super::making::making;
 use super::session::{Identity, Session};
 use super::standing::{Standing, tell_change};
@@ -13,6 +13,7 @@ use crate::drain::Drain;
 use crate::engine::{Engine, Facts, Found, State};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times};
+use crate::inventory::word;
 use crate::lock::Lock;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
@@ -62,8 +63,8 @@ impl Change {
             snapshot::recover(session, &engine, &facts, &identity, &cancel).await?;
         }
         let standing = Standing::of(&engine, &identity).await?;
-        let master = standing.master().ok_or_else(|| absent(&identity))?.clone();
-        must_run(&master)?;
+        let master = standing.master().ok_or_else(|| identity.absent())?.clone();
+        must_run(&identity, &master)?;
         Ok(Self {
             began,
             cancel,
@@ -221,7 +222,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
     let identity = session.identity(&engine).await?;
     let standing = Standing::of(&engine, &identity).await?;
     if standing.containers.is_empty() {
-        return Err(absent(&identity));
+        return Err(identity.absent());
     }
     let spec = standing.spec(&identity, standing.workers.clone())?;
     let (_, ready) = inspect::ask(&engine, &standing.containers).await;
@@ -229,7 +230,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
     for node in &spec.nodes {
         let mut containers = standing.containers.iter();
         let found = containers.find(|found| found.name == node.container);
-        let state = found.map_or("missing", |found| inspect::state(found.state));
+        let state = found.map_or("missing", |found| word(found.state));
         rows.push((node, state, inspect::is_ready(&node.name, &ready)));
     }
     if session.output == Output::Json {

@@ -62,6 +62,10 @@ impl Session {
             Some(Command::Up(_)) => Some("up"),
             Some(Command::Down) => Some("down"),
             Some(Command::Clean(_)) => Some("clean"),
+            Some(Command::Stop(_)) => Some("stop"),
+            Some(Command::Start(_)) => Some("start"),
+            Some(Command::Pause(_)) => Some("pause"),
+            Some(Command::Unpause(_)) => Some("unpause"),
             Some(Command::Image(_)) => Some("image"),
             Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
             Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
@@ -221,6 +225,32 @@ impl Identity {
             (None, 0) => String::new(),
             (None, id) => format!(" --cluster-id {id}"),
         }
+    }
+
+    /// What is told where there is nothing of this cluster.
+    pub(super) fn absent(&self) -> Error {
+        Error::with_hint(
+            format!("there is no cluster `{}`", self.names.context()),
+            format!("make it with `local-cluster{} up`", self.flag()),
+        )
+    }
+
+    /// The container of the node with this name in Kubernetes, or with this name itself.
+    pub(super) fn node<'a>(&self, containers: &'a [Found], node: &str) -> Result<&'a Found, Error> {
+        if containers.is_empty() {
+            return Err(self.absent());
+        }
+        let name = |container: &'a Found| container.labels.get(label::NODE).map(String::as_str);
+        let found = containers
+            .iter()
+            .find(|container| container.name == node || name(container) == Some(node));
+        found.ok_or_else(|| {
+            let names: Vec<&str> = containers.iter().filter_map(name).collect();
+            Error::with_hint(
+                format!("there is no node `{node}`"),
+                format!("its nodes are {}", names.join(", ")),
+            )
+        })
     }
 
     /// The label by which everything of this cluster is found.

@@ -1,6 +1,5 @@
 //! `snapshot save`, `list`, `restore` and `rm`, and the snapshot that `up` keeps of a fresh cluster.
 
-use super::inspect::absent;
 use super::session::{self, Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
@@ -121,7 +120,7 @@ pub(super) async fn save(session: &Session, name: Option<&str>) -> Result<u8, Er
     let (engine, facts, identity, _lock) = begin(session, "snapshot save").await?;
     recover(session, &engine, &facts, &identity, &cancel).await?;
     let standing = Standing::of(&engine, &identity).await?;
-    let master = standing.master().ok_or_else(|| absent(&identity))?;
+    let master = standing.master().ok_or_else(|| identity.absent())?;
     if let Some(old) = of_cluster(&engine, &identity).await?.get(&name)
         && whole(&engine, old).await?
     {
@@ -157,7 +156,7 @@ async fn keep(
 ) -> Result<(), Error> {
     let engine = work.engine;
     let doing = async {
-        let master = standing.master().ok_or_else(|| absent(identity))?;
+        let master = standing.master().ok_or_else(|| identity.absent())?;
         let published = engine.published(&master.name, API_SERVER_PORT).await;
         let published =
             published.map_err(|source| Error::other("find the API server's port", source))?;

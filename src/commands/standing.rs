@@ -4,6 +4,7 @@ use super::session::Identity;
 use crate::cluster::{ClusterSpec, Names, NodeSpec, Role};
 use crate::engine::{Engine, Found, State, label};
 use crate::error::Error;
+use crate::inventory::is_master;
 use crate::node::phases;
 use crate::plan::{Observed, ObservedNode};
 use crate::report::Reporter;
@@ -171,12 +172,6 @@ impl Standing {
         }
         Ok(observed)
     }
-}
-
-/// Whether this is the container of a master.
-pub(super) fn is_master(container: &Found) -> bool {
-    let role = container.labels.get(label::ROLE);
-    role.is_some_and(|role| role == Role::Master.as_str())
 }
 
 /// Says which workers of a cluster come and go, before they do.

@@ -8,6 +8,7 @@ use bollard::query_parameters::{
     RemoveVolumeOptions,
 };
 use ipnetwork::Ipv4Network;
+use k8s_openapi::jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -174,6 +175,20 @@ impl Engine {
                 port: binding.host_port.as_ref()?.parse().ok()?,
             })
         }))
+    }
+
+    /// When a container was last started; none where it never was.
+    pub async fn started(&self, container: &str) -> Result<Option<Timestamp>, EngineError> {
+        let inspected = self
+            .docker
+            .inspect_container(container, None)
+            .await
+            .doing(|| format!("inspect container {container}"))?;
+        let started = inspected.state.and_then(|state| state.started_at);
+        // Docker writes the year 1 where it was never started.
+        Ok(started
+            .and_then(|text| text.parse().ok())
+            .filter(|at: &Timestamp| *at > Timestamp::UNIX_EPOCH))
     }
 
     /// All volumes with this label.

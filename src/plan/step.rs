@@ -35,6 +35,8 @@ pub enum Step {
     StartNode(String),
     /// Thaw a node's container.
     UnpauseNode(String),
+    /// Freeze a node's container.
+    PauseNode(String),
     /// Stop a node's container; it keeps all that it has.
     StopNode(String),
     /// Fill new volumes for all nodes with what a snapshot has kept of them.
@@ -92,6 +94,7 @@ impl fmt::Display for Step {
             }
             Self::StartNode(container) => write!(formatter, "start {container}"),
             Self::UnpauseNode(container) => write!(formatter, "unpause {container}"),
+            Self::PauseNode(container) => write!(formatter, "pause {container}"),
             Self::StopNode(container) => write!(formatter, "stop {container}"),
             Self::FillVolumes(snapshot) => {
                 write!(formatter, "copy what snapshot `{}` has", snapshot.name)

@@ -787,6 +787,7 @@ impl Model<'_> {
                 *found = running(Phases::Running);
             }
             Step::StopNode(_)
+            | Step::PauseNode(_)
             | Step::Rename { .. }
             | Step::Discard(_)
             | Step::FillVolumes(_)

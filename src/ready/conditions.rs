@@ -2,10 +2,18 @@
 
 use super::watch::Watched;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
+use k8s_openapi::jiff::Timestamp;
 
 /// Fulfilled, or what is missing.
 pub(super) type Verdict = Result<(), String>;
+
+/// A node that must be Ready, and since when it has run.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) node: String,
+    pub(super) at: Option<Timestamp>,
+}
 
 fn verdict(missing: &[String]) -> Verdict {
     if missing.is_empty() {
@@ -15,8 +23,8 @@ fn verdict(missing: &[String]) -> Verdict {
     }
 }
 
-/// Every one of these nodes is there and Ready.
-pub(super) fn nodes(wanted: &[&str], found: &Watched<Node>) -> Verdict {
+/// Every one of these nodes is there, and has said that it is Ready since it was started.
+pub(super) fn nodes(wanted: &[Start], found: &Watched<Node>) -> Verdict {
     let of_name = |name: &str| {
         found
             .values()
@@ -24,10 +32,15 @@ pub(super) fn nodes(wanted: &[&str], found: &Watched<Node>) -> Verdict {
     };
     let missing: Vec<String> = wanted
         .iter()
-        .filter_map(|name| match of_name(name) {
+        .filter_map(|Start { node: name, at }| match of_name(name) {
             None => Some(format!("node {name} has not registered")),
-            Some(node) if is_ready(node) => None,
-            Some(node) => Some(format!("node {name} is not Ready: {}", reason(node))),
+            Some(node) if !is_ready(node) => {
+                Some(format!("node {name} is not Ready: {}", reason(node)))
+            }
+            Some(node) if at.is_some_and(|at| !was_heard_of(node, at)) => Some(format!(
+                "node {name} has not been heard of since it was started"
+            )),
+            Some(_) => None,
         })
         .collect();
     verdict(&missing)
@@ -35,25 +48,28 @@ pub(super) fn nodes(wanted: &[&str], found: &Watched<Node>) -> Verdict {
 
 /// Whether a node says that it is Ready.
 pub fn is_ready(node: &Node) -> bool {
-    ready_condition(node).is_some_and(|(status, _)| status == "True")
+    ready_condition(node).is_some_and(|condition| condition.status == "True")
+}
+
+/// Whether a node's kubelet has reported at this time or later. Such times are whole seconds in the API.
+fn was_heard_of(node: &Node, at: Timestamp) -> bool {
+    let heartbeat = ready_condition(node).and_then(|condition| condition.last_heartbeat_time);
+    heartbeat.is_some_and(|heartbeat| heartbeat.0.as_second() >= at.as_second())
 }
 
 fn reason(node: &Node) -> String {
     ready_condition(node).map_or_else(
         || "it has not said anything yet".to_owned(),
-        |(_, message)| message,
+        |condition| condition.message.unwrap_or_default(),
     )
 }
 
-fn ready_condition(node: &Node) -> Option<(String, String)> {
+fn ready_condition(node: &Node) -> Option<NodeCondition> {
     let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions
+    conditions
         .iter()
-        .find(|condition| condition.type_ == "Ready")?;
-    Some((
-        ready.status.clone(),
-        ready.message.clone().unwrap_or_default(),
-    ))
+        .find(|condition| condition.type_ == "Ready")
+        .cloned()
 }
 
 /// kube-proxy is ready on each of these nodes: a count of its DaemonSet would not say on which.
@@ -135,9 +151,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn start(node: &str, at: Option<&str>) -> Start {
+        Start {
+            node: node.to_owned(),
+            at: at.map(|at| at.parse().unwrap()),
+        }
+    }
+
     fn node(name: &str, ready: &str) -> (String, Node) {
         let node = json!({ "metadata": { "name": name },
-            "status": { "conditions": [{ "type": "Ready", "status": ready, "message": "cni plugin not initialized" }] } });
+            "status": { "conditions": [{ "type": "Ready", "status": ready, "message": "cni plugin not initialized",
+                                         "lastHeartbeatTime": "2026-11-21T12:00:05Z" }] } });
         (
             format!("uid of {name}"),
             serde_json::from_value(node).unwrap(),
@@ -146,7 +170,7 @@ mod tests {
 
     #[test]
     fn all_nodes_must_be_there_and_ready() {
-        let wanted = ["a", "b"];
+        let wanted = ["a", "b"].map(|node| start(node, None));
         let found = Watched::from([node("a", "True"), node("b", "False")]);
         assert_eq!(
             nodes(&wanted, &found),
@@ -155,7 +179,11 @@ mod tests {
         let both = Watched::from([node("a", "True"), node("b", "True")]);
         assert_eq!(nodes(&wanted, &both), Ok(()));
         let more = Watched::from([node("a", "True"), node("c", "False")]);
-        assert_eq!(nodes(&["a"], &more), Ok(()), "others do not count");
+        assert_eq!(
+            nodes(&[start("a", None)], &more),
+            Ok(()),
+            "others do not count"
+        );
         assert!(
             nodes(&wanted, &more)
                 .unwrap_err()
@@ -178,6 +206,22 @@ mod tests {
         );
         found.extend([pod("3", "b", "True")]);
         assert_eq!(kube_proxy(&["a", "b"], &found), Ok(()));
+    }
+
+    #[test]
+    fn what_a_node_said_before_it_was_started_does_not_count() {
+        let found = Watched::from([node("a", "True")]);
+        let since = |at| nodes(&[start("a", Some(at))], &found);
+        assert_eq!(since("2026-11-21T11:59:59.9Z"), Ok(()));
+        assert_eq!(
+            since("2026-11-21T12:00:05.9Z"),
+            Ok(()),
+            "times of the API are whole seconds"
+        );
+        assert_eq!(
+            since("2026-11-21T12:00:06Z"),
+            Err("node a has not been heard of since it was started".to_owned())
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use futures_util::StreamExt;
 use kube::Resource;
 use kube::api::Api;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -10,6 +11,21 @@ use std::time::Duration;
 
 /// What is there, by uid: names are not unique over namespaces.
 pub(crate) type Watched<K> = BTreeMap<String, K>;
+
+/// An API server that is coming up refuses for a second or two. kube's own pauses would become longer than that.
+struct Soon;
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {}
+}
 
 /// Watches objects until a condition on all of them holds; what is still missing is the error when patience ends.
 pub(crate) async fn until<K>(
@@ -26,7 +42,7 @@ where
     let mut whole = false;
     let mut missing = "the API server does not answer".to_owned();
     let watching = async {
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut events = std::pin::pin!(watcher(api, config).backoff(Soon));
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Init) => {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod faults;
+mod lifecycle;
 mod nodes;
 mod program;
 mod release;

@@ -9,6 +9,7 @@ mod execute;
 mod fake;
 mod images;
 mod jobs;
+mod lifecycle;
 mod members;
 mod nodes;
 mod objects;

@@ -125,12 +125,15 @@ fn only_a_cluster_that_runs_can_be_changed() {
             "{}",
             ended.stderr
         );
-        for (state, words) in [("exited", "stopped"), ("paused", "paused")] {
+        for (state, words, back) in [
+            ("exited", "stopped", "start"),
+            ("paused", "paused", "unpause"),
+        ] {
             let fake = cluster(&[node("kube-master", state), node("kube-node-1", state)]);
             let ended = run(&fake, command);
             assert_eq!(ended.code, Some(1));
             let message = format!(
-                "error: kube-master does not run: it is {words}\n\nhint: start the cluster with `local-cluster up`\n"
+                "error: kube-master does not run: it is {words}\n\nhint: bring the cluster back with `local-cluster {back}`\n"
             );
             assert!(ended.stderr.contains(&message), "{}", ended.stderr);
             assert_untouched(&fake);

@@ -1,0 +1,304 @@
+//! `stop`, `start`, `pause` and `unpause`: nothing is made and nothing is removed. What a cluster is, its own labels tell:
+//! the settings of today do not matter.
+
+use super::image::{self, Wanted};
+use super::session::{Identity, Session};
+use super::standing::Standing;
+use super::surroundings::Surroundings;
+use super::up;
+use crate::cli::Nodes;
+use crate::cluster::{ClusterSpec, DEFAULT_VERSION, KubernetesVersion, NodeSpec};
+use crate::engine::{Engine, Facts, Found, State, label};
+use crate::error::{Error, exit_code};
+use crate::execute::{self, Times, Work};
+use crate::inventory::is_master;
+use crate::lock::Lock;
+use crate::node::access;
+use crate::plan::{self, Stage, lifecycle};
+use crate::ready::{self, Patience};
+use crate::report::{Event, Reporter};
+use crate::signal;
+use std::collections::BTreeSet;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A cluster that something is done to.
+struct Target {
+    engine: Engine,
+    identity: Identity,
+    _lock: Lock,
+    began: Instant,
+    standing: Standing,
+    /// The names of the containers that are meant.
+    chosen: BTreeSet<String>,
+    /// No node was named: the cluster as a whole is meant.
+    whole: bool,
+}
+
+impl Target {
+    async fn find(session: &Session, command: &str, nodes: &Nodes) -> Result<Self, Error> {
+        let began = Instant::now();
+        let engine = session.engine().await?;
+        let identity = session.identity(&engine).await?;
+        let lock = session.lock(&identity)?;
+        let standing = Standing::of(&engine, &identity).await?;
+        let containers = &standing.containers;
+        if containers.is_empty() {
+            return Err(identity.absent());
+        }
+        let named = nodes.names.iter().map(|node| {
+            let found = identity.node(containers, node)?;
+            Ok(found.name.clone())
+        });
+        let chosen: BTreeSet<String> = if nodes.names.is_empty() {
+            containers.iter().map(|node| node.name.clone()).collect()
+        } else {
+            named.collect::<Result<_, Error>>()?
+        };
+        session.reporter.send(Event::RunStarted {
+            command: command.to_owned(),
+            cluster: Some(identity.names.context()),
+        });
+        Ok(Self {
+            engine,
+            identity,
+            _lock: lock,
+            began,
+            standing,
+            chosen,
+            whole: nodes.names.is_empty(),
+        })
+    }
+
+    /// The containers that are meant.
+    fn nodes(&self) -> Vec<&Found> {
+        let chosen = |node: &&Found| self.chosen.contains(&node.name);
+        self.standing.containers.iter().filter(chosen).collect()
+    }
+
+    /// Means only those nodes any more that run or are frozen, and says so of the others.
+    fn leave_out_stopped(&mut self, reporter: &Reporter) {
+        let stopped = |node: &&Found| !matches!(node.state, State::Running | State::Paused);
+        let stopped: Vec<String> = self
+            .nodes()
+            .into_iter()
+            .filter(stopped)
+            .map(|node| node.name.clone())
+            .collect();
+        if stopped.is_empty() {
+            return;
+        }
+        let start = format!("`local-cluster{} start` starts them", self.identity.flag());
+        reporter.warn(
+            format!("still stopped: {}", stopped.join(", ")),
+            Some(&start),
+        );
+        self.chosen.retain(|name| !stopped.contains(name));
+        self.whole = false;
+    }
+
+    /// A command for this cluster, with the nodes that this one was given.
+    fn command(&self, command: &str) -> String {
+        let mut text = format!("local-cluster{} {command}", self.identity.flag());
+        if !self.whole {
+            for node in self.nodes() {
+                text.push(' ');
+                text.push_str(node.labels.get(label::NODE).unwrap_or(&node.name));
+            }
+        }
+        text
+    }
+
+    /// The cluster as it was made.
+    fn spec(&self) -> Result<ClusterSpec, Error> {
+        let workers = self.standing.workers.clone();
+        self.standing.spec(&self.identity, workers)
+    }
+
+    /// Nothing can be ready while the master does not run: told before anything is touched, unless it is woken, too.
+    fn needs_master(&self, wakes: fn(State) -> bool) -> Result<(), Error> {
+        let runs = |node: &Found| {
+            node.state == State::Running || (self.chosen.contains(&node.name) && wakes(node.state))
+        };
+        let master = self.standing.containers.iter().find(|node| is_master(node));
+        match master {
+            Some(master) if runs(master) => Ok(()),
+            Some(master) => Err(Error::with_hint(
+                format!(
+                    "{} does not run, and no node is ready without it",
+                    master.name
+                ),
+                format!(
+                    "start all with `local-cluster{} start`",
+                    self.identity.flag()
+                ),
+            )),
+            None => Err(self.incomplete()),
+        }
+    }
+
+    fn incomplete(&self) -> Error {
+        Error::with_hint(
+            format!(
+                "something of cluster `{}` is missing or was never finished",
+                self.identity.names.context()
+            ),
+            format!(
+                "complete it with `local-cluster{} up`",
+                self.identity.flag()
+            ),
+        )
+    }
+
+    /// Carries out what wakes nodes, and waits until they are ready: the whole cluster, or those that were named.
+    async fn wake(
+        &self,
+        session: &Session,
+        tools: &Tools,
+        spec: &ClusterSpec,
+        stages: &[Stage],
+    ) -> Result<u8, Error> {
+        let work = tools.work(&self.engine, &session.reporter);
+        let mut times = vec![("check".to_owned(), self.began.elapsed())];
+        if self.whole {
+            let (identity, times) = (&self.identity, &mut times);
+            up::bring_to_ready(session, identity, spec, &work, stages, times).await?;
+        } else {
+            execute::run(stages, &work, None, &mut times).await?;
+            let config = access::kubeconfig(&self.engine, &spec.master().container).await?;
+            let client = access::client(&config)?;
+            let chosen = |node: &&NodeSpec| self.chosen.contains(&node.container);
+            let nodes: Vec<NodeSpec> = spec.nodes.iter().filter(chosen).cloned().collect();
+            let waiting =
+                ready::wait_nodes(&client, &self.engine, &nodes, Patience::NEW, work.cancel);
+            execute::stage("ready", &session.reporter, &mut times, waiting).await?;
+        }
+        self.finish(session, times, Vec::new());
+        Ok(exit_code::OK)
+    }
+
+    fn finish(&self, session: &Session, times: Times, next: Vec<String>) {
+        session.reporter.send(Event::Summary {
+            stages: times,
+            total: self.began.elapsed(),
+        });
+        session.reporter.send(Event::RunFinished {
+            ok: true,
+            next,
+            log: None,
+        });
+    }
+}
+
+/// What steps are carried out with. None of these commands makes an image.
+struct Tools {
+    facts: Facts,
+    surroundings: Surroundings,
+    unneeded: Wanted,
+    cancel: CancellationToken,
+}
+
+impl Tools {
+    async fn new(
+        session: &Session,
+        engine: &Engine,
+        version: KubernetesVersion,
+        cancel: CancellationToken,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            facts: engine
+                .facts()
+                .await
+                .map_err(|source| Error::other("use the Docker engine", source))?,
+            surroundings: Surroundings::of(session),
+            unneeded: image::unneeded(session, version)?,
+            cancel,
+        })
+    }
+
+    fn work<'a>(&'a self, engine: &'a Engine, reporter: &'a Reporter) -> Work<'a> {
+        let (surroundings, cancel) = (&self.surroundings, &self.cancel);
+        surroundings.work(engine, &self.facts, &self.unneeded, cancel, reporter)
+    }
+}
+
+/// `stop`.
+pub(super) async fn stop(session: &Session, nodes: &Nodes) -> Result<u8, Error> {
+    let target = Target::find(session, "stop", nodes).await?;
+    let stages = lifecycle::stop(&target.nodes());
+    halt(session, &target, &stages, ("stopped", "start")).await
+}
+
+/// `pause`.
+pub(super) async fn pause(session: &Session, nodes: &Nodes) -> Result<u8, Error> {
+    let target = Target::find(session, "pause", nodes).await?;
+    let stages = lifecycle::pause(&target.nodes());
+    halt(session, &target, &stages, ("paused", "unpause")).await
+}
+
+/// Carries out what puts nodes to rest; the words are what they are then, and the command that undoes it.
+///
+/// A signal may end it at any moment: the next one goes on where it was.
+async fn halt(
+    session: &Session,
+    target: &Target,
+    stages: &[Stage],
+    (now, back): (&str, &str),
+) -> Result<u8, Error> {
+    let cancel = CancellationToken::new();
+    let tools = Tools::new(session, &target.engine, DEFAULT_VERSION, cancel).await?;
+    let mut times = Times::new();
+    let work = tools.work(&target.engine, &session.reporter);
+    execute::run(stages, &work, None, &mut times).await?;
+    let rested: Vec<&str> = target
+        .nodes()
+        .iter()
+        .map(|node| node.name.as_str())
+        .collect();
+    let next = if stages.is_empty() {
+        format!("nothing of {} was running", rested.join(", "))
+    } else {
+        format!("{now}: {}", rested.join(", "))
+    };
+    let back = format!(
+        "{}  # bring it back, with all that is in it",
+        target.command(back)
+    );
+    target.finish(session, times, vec![next, back]);
+    Ok(exit_code::OK)
+}
+
+/// `start`.
+pub(super) async fn start(session: &Session, nodes: &Nodes) -> Result<u8, Error> {
+    let cancel = signal::watch(session.reporter.clone());
+    let target = Target::find(session, "start", nodes).await?;
+    let spec = target.spec()?;
+    let observed = target
+        .standing
+        .observe(&target.engine, &target.identity)
+        .await?;
+    let mut stages = plan::plan(&spec, &observed);
+    if !target.whole {
+        let chosen = target.chosen.iter().map(String::as_str).collect();
+        stages = lifecycle::only(stages, &chosen);
+    }
+    if lifecycle::makes(&stages) {
+        return Err(target.incomplete());
+    }
+    target.needs_master(|_| true)?;
+    let tools = Tools::new(session, &target.engine, spec.version, cancel).await?;
+    target.wake(session, &tools, &spec, &stages).await
+}
+
+/// `unpause`.
+pub(super) async fn unpause(session: &Session, nodes: &Nodes) -> Result<u8, Error> {
+    let cancel = signal::watch(session.reporter.clone());
+    let mut target = Target::find(session, "unpause", nodes).await?;
+    target.needs_master(|state| state == State::Paused)?;
+    let spec = target.spec()?;
+    let stages = lifecycle::unpause(&target.nodes());
+    // What is stopped is not thawed, and nobody waits for it.
+    target.leave_out_stopped(&session.reporter);
+    let tools = Tools::new(session, &target.engine, spec.version, cancel).await?;
+    target.wake(session, &tools, &spec, &stages).await
+}

@@ -1,0 +1,302 @@
+//! Which clusters there are, and what is the matter with each. PURE: by the labels of what the engine has.
+
+use crate::cluster::Role;
+use crate::engine::{Found, Network, State, label};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What there is of one cluster. Nothing of it need be whole: a part that was left over is shown, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Its nodes' containers.
+    pub nodes: Vec<Found>,
+    /// How many data volumes it has.
+    pub volumes: usize,
+    /// It has its network.
+    pub network: bool,
+    /// Its number, as the labels of whatever is there have it.
+    pub id: Option<u8>,
+}
+
+/// How a cluster is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterState {
+    /// All nodes run.
+    Running,
+    /// All nodes are stopped.
+    Stopped,
+    /// All nodes are frozen.
+    Paused,
+    /// Some nodes are one thing and some another.
+    Mixed,
+    /// Something of it is missing, so that it is none.
+    Incomplete(&'static str),
+}
+
+impl ClusterState {
+    /// The state of a cluster with these containers.
+    pub fn of(nodes: &[Found]) -> Self {
+        let all = |state: fn(State) -> bool| nodes.iter().all(|node| state(node.state));
+        match nodes {
+            [] => Self::Incomplete("no nodes"),
+            _ if !nodes.iter().any(is_master) => Self::Incomplete("no master"),
+            _ if all(|state| state == State::Running) => Self::Running,
+            _ if all(|state| matches!(state, State::Exited(_))) => Self::Stopped,
+            _ if all(|state| state == State::Paused) => Self::Paused,
+            _ => Self::Mixed,
+        }
+    }
+
+    /// What is missing of a cluster that is incomplete.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Incomplete(what) => Some(what),
+            Self::Running | Self::Stopped | Self::Paused | Self::Mixed => None,
+        }
+    }
+
+    /// One word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+            Self::Mixed => "mixed",
+            Self::Incomplete(_) => "incomplete",
+        }
+    }
+}
+
+impl fmt::Display for ClusterState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())?;
+        self.missing()
+            .map_or(Ok(()), |what| write!(formatter, ": {what}"))
+    }
+}
+
+impl Inventory {
+    /// How it is.
+    pub fn state(&self) -> ClusterState {
+        match (self.nodes.is_empty(), self.network, self.volumes) {
+            (true, true, 0) => ClusterState::Incomplete("only its network"),
+            (true, true, _) => ClusterState::Incomplete("only its network and volumes"),
+            (true, false, _) => ClusterState::Incomplete("only volumes"),
+            (false, false, _) => ClusterState::Incomplete("no network"),
+            (false, true, _) => ClusterState::of(&self.nodes),
+        }
+    }
+
+    /// The master's container.
+    pub fn master(&self) -> Option<&Found> {
+        self.nodes.iter().find(|node| is_master(node))
+    }
+
+    /// The version of Kubernetes that its nodes have.
+    pub fn version(&self) -> Option<String> {
+        let kept = self.nodes.iter().find_map(settings)?;
+        kept.get("source.kubernetesVersion").cloned()
+    }
+
+    /// How many nodes are in which state, by the word for it.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for node in &self.nodes {
+            *counts.entry(word(node.state)).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// All clusters of which anything is there, by name.
+pub fn clusters(
+    networks: &[Network],
+    containers: Vec<Found>,
+    volumes: &[Found],
+) -> BTreeMap<String, Inventory> {
+    let mut clusters: BTreeMap<String, Inventory> = BTreeMap::new();
+    let mut of = |labels: &BTreeMap<String, String>, change: &mut dyn FnMut(&mut Inventory)| {
+        // What has no such label is none of ours.
+        if let Some(name) = labels.get(label::CLUSTER) {
+            let inventory = clusters.entry(name.clone()).or_default();
+            let id = labels.get(label::ID).and_then(|id| id.parse().ok());
+            inventory.id = inventory.id.or(id);
+            change(inventory);
+        }
+    };
+    for network in networks {
+        of(&network.labels, &mut |inventory| inventory.network = true);
+    }
+    for container in containers {
+        of(&container.labels, &mut |inventory| {
+            inventory.nodes.push(container.clone());
+        });
+    }
+    for volume in volumes {
+        of(&volume.labels, &mut |inventory| inventory.volumes += 1);
+    }
+    clusters
+}
+
+/// Whether a container is its cluster's master.
+pub fn is_master(container: &Found) -> bool {
+    container
+        .labels
+        .get(label::ROLE)
+        .is_some_and(|role| role == Role::Master.as_str())
+}
+
+/// The settings that a node's cluster was made with, where it keeps them in readable form.
+pub fn settings(container: &Found) -> Option<BTreeMap<String, String>> {
+    serde_json::from_str(container.labels.get(label::SETTINGS)?).ok()
+}
+
+/// What a container is doing, in a word.
+pub fn word(state: State) -> &'static str {
+    match state {
+        State::Created => "created",
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Exited(_) => "stopped",
+        State::Other => "changing",
+    }
+}
+
+/// The command that brings back these nodes of a cluster, without the flags that name the cluster, and which those are.
+///
+/// None where there is nothing to bring back.
+pub fn remedy(nodes: &[Found]) -> Option<(&'static str, Vec<&Found>)> {
+    let away: Vec<&Found> = nodes
+        .iter()
+        .filter(|node| node.state != State::Running)
+        .collect();
+    let states: BTreeSet<&str> = away.iter().map(|node| word(node.state)).collect();
+    let command = match states.into_iter().collect::<Vec<_>>().as_slice() {
+        [] => return None,
+        // A container that never ran may lack files.
+        states if states.contains(&"created") => "up",
+        ["paused"] => "unpause",
+        _ => "start",
+    };
+    Some((command, away))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(cluster: &str, role: &str) -> BTreeMap<String, String> {
+        let settings = r#"{ "source.kubernetesVersion": "1.36.3" }"#;
+        [
+            (label::CLUSTER, cluster),
+            (label::ID, "7"),
+            (label::ROLE, role),
+            (label::SETTINGS, settings),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    fn node(cluster: &str, role: &str, state: State) -> Found {
+        Found {
+            name: role.to_owned(),
+            labels: labels(cluster, role),
+            state,
+            image: String::new(),
+            volumes: Vec::new(),
+        }
+    }
+
+    fn network(cluster: &str) -> Network {
+        Network {
+            name: cluster.to_owned(),
+            labels: labels(cluster, ""),
+            subnets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_as_its_nodes_are() {
+        let state = |states: &[State]| {
+            let roles = ["master", "worker", "worker"];
+            let nodes: Vec<Found> = roles
+                .iter()
+                .zip(states)
+                .map(|(role, state)| node("one", role, *state))
+                .collect();
+            ClusterState::of(&nodes).to_string()
+        };
+        let (run, stop, freeze) = (State::Running, State::Exited(0), State::Paused);
+        for (states, wanted) in [
+            (vec![run, run], "running"),
+            (vec![stop, State::Exited(137)], "stopped"),
+            (vec![freeze], "paused"),
+            (vec![run, stop], "mixed"),
+            (vec![freeze, stop], "mixed"),
+            (vec![run, State::Created], "mixed"),
+            (vec![], "incomplete: no nodes"),
+        ] {
+            assert_eq!(state(&states), wanted, "{states:?}");
+        }
+        assert_eq!(
+            ClusterState::of(&[node("one", "worker", run)]).to_string(),
+            "incomplete: no master"
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_left_is_hidden() {
+        let volume = node("volumes", "", State::Other);
+        let found = clusters(
+            &[
+                network("network"),
+                network("whole"),
+                Network {
+                    labels: BTreeMap::new(),
+                    ..network("")
+                },
+            ],
+            vec![
+                node("whole", "master", State::Running),
+                node("whole", "worker", State::Exited(0)),
+                node("homeless", "master", State::Running),
+            ],
+            &[volume.clone(), volume],
+        );
+        let lines: Vec<String> = found
+            .iter()
+            .map(|(name, cluster)| {
+                let (id, version) = (cluster.id.unwrap(), cluster.version().unwrap_or_default());
+                format!(
+                    "{name} {id} {version} {:?} {}",
+                    cluster.counts(),
+                    cluster.state()
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        homeless 7 1.36.3 {"running": 1} incomplete: no network
+        network 7  {} incomplete: only its network
+        volumes 7  {} incomplete: only volumes
+        whole 7 1.36.3 {"running": 1, "stopped": 1} mixed
+        "#);
+        assert_eq!(found["volumes"].volumes, 2);
+        assert_eq!(found["whole"].master().unwrap().name, "master");
+    }
+
+    #[test]
+    fn what_is_away_is_brought_back_by_one_command() {
+        let command = |states: &[State]| {
+            let nodes: Vec<Found> = states
+                .iter()
+                .map(|state| node("one", "worker", *state))
+                .collect();
+            remedy(&nodes).map(|(command, away)| (command, away.len()))
+        };
+        let of = |command: &'static str, away| Some((command, away));
+        assert_eq!(command(&[State::Running]), None);
+        assert_eq!(command(&[State::Running, State::Paused]), of("unpause", 1));
+        assert_eq!(command(&[State::Exited(0), State::Paused]), of("start", 2));
+        assert_eq!(command(&[State::Exited(0), State::Created]), of("up", 2));
+    }
+}
