@@ -4,6 +4,8 @@ use crate::program::{Program, engine};
 use serde_json::Value;
 use std::fs::File;
 
+const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 const NODES: [&str; 3] = ["kube-master", "kube-node-1", "kube-node-2"];
 
 #[cfg(feature = "e2e-all")]
@@ -22,6 +24,7 @@ fn three_nodes_do_what_a_cluster_does() {
     broken_dns_is_told(&program);
     commands_get_their_input(&program);
     restarts(&program);
+    unused_images_are_collected(&program);
     program.ok(&["down"]);
     let status: Value = serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap();
     assert_eq!(status["exists"], false);
@@ -72,11 +75,7 @@ fn settings_and_status(program: &Program) {
 }
 
 fn networking(program: &Program) {
-    program.kubectl(&[
-        "apply",
-        "-f",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml"),
-    ]);
+    program.kubectl(&["apply", "-f", WORKLOAD]);
     program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
     let list = |path: &str| -> Vec<String> {
         let path = format!("jsonpath={{.items[*].{path}}}");
@@ -174,7 +173,6 @@ fn certificates_hold_for_ten_years(program: &Program) {
 }
 
 fn images_can_be_removed(program: &Program) {
-    let image = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
     program.exec(
         "kube-node-1",
         &[
@@ -191,7 +189,7 @@ fn images_can_be_removed(program: &Program) {
         "kube-node-1",
         &["ctr", "-n", "k8s.io", "images", "ls", "-q"],
     );
-    assert!(left.contains(image) && !left.contains("etcd"), "{left}");
+    assert!(left.contains(AGNHOST) && !left.contains("etcd"), "{left}");
     // The other nodes share the files, and have theirs.
     assert!(
         program
@@ -242,6 +240,70 @@ fn commands_get_their_input(program: &Program) {
     // Nobody writes to this pipe or closes it: a command that does not read ends all the same.
     let (open, _writer) = std::io::pipe().unwrap();
     assert_eq!(ended(open.into(), &["echo", "done"]), "done\n");
+}
+
+/// kubelet takes an image that nobody uses from its node, though other nodes share the files, and the node can have it again.
+fn unused_images_are_collected(program: &Program) {
+    let (collecting, other) = ("kube-node-2", "kube-node-1");
+    let images = |node: &str| -> Vec<String> {
+        let listed = program.exec(node, &["ctr", "-n", "k8s.io", "images", "ls", "-q"]);
+        listed.lines().map(str::to_owned).collect()
+    };
+    let runs = |name: &str, node: &str| {
+        let overrides = format!(r#"{{"spec":{{"nodeName":"{node}"}}}}"#);
+        let pod = ["run", name, "--image-pull-policy=Never", "--image", AGNHOST];
+        program.kubectl(&[&pod[..], &["--overrides", &overrides, "--", "pause"]].concat());
+        let ready = ["--for=condition=Ready", "--timeout=60s"];
+        program.kubectl(&[&["wait", &format!("pod/{name}")], &ready[..]].concat());
+    };
+    program.kubectl(&["delete", "-f", WORKLOAD]);
+    let before = images(collecting);
+    let pressure = |nodefs: &str| {
+        let set = format!(
+            "sed -i '/^imageMinimumGCAge/d; s/\\(nodefs.available\\): .*/\\1: {nodefs}/' /var/lib/kubelet/config.yaml && \
+             echo 'imageMinimumGCAge: 1ms' >>/var/lib/kubelet/config.yaml && systemctl restart kubelet"
+        );
+        program.exec(collecting, &["sh", "-c", &set]);
+    };
+    // Pods of the system are not evicted, so images are all that there is to take.
+    pressure("99%");
+    program.until("kubelet has collected the image", |_| {
+        !images(collecting).iter().any(|image| image == AGNHOST)
+    });
+    // What kubeadm asks for is pinned.
+    let pinned = |images: Vec<String>| -> Vec<String> {
+        let of_kubeadm = |image: &String| {
+            image.starts_with("registry.k8s.io/") && !image.contains("/e2e-test-images/")
+        };
+        images.into_iter().filter(of_kubeadm).collect()
+    };
+    assert_eq!(pinned(images(collecting)), pinned(before));
+    pressure("0%");
+    runs("other", other);
+
+    let archive = program.home().join("agnhost.tar");
+    let export = [
+        "exec", other, "ctr", "-n", "k8s.io", "images", "export", "-", AGNHOST,
+    ];
+    std::fs::write(&archive, program.run(&export).stdout).unwrap();
+    let import = [
+        "exec", collecting, "ctr", "-n", "k8s.io", "images", "import", "-",
+    ];
+    let archive = File::open(&archive).unwrap();
+    let imported = program.command(&import).stdin(archive).output().unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+    runs("again", collecting);
+    let container = program.container(collecting);
+    engine("POST", &format!("/containers/{container}/restart?t=10"));
+    program.until(
+        "the pod runs again in the node that was restarted",
+        |program| {
+            let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
+            let ready = ["--for=condition=Ready", "--timeout=10s"];
+            let waited = program.run(&[&["kubectl", "wait", "pod/again"], &ready[..]].concat());
+            waited.status.success() && program.kubectl(&["get", "pod/again", "-o", restarts]) != "0"
+        },
+    );
 }
 
 /// All containers at once; nobody helps them up.
