@@ -12,6 +12,8 @@ pub struct Inventory {
     pub nodes: Vec<Found>,
     /// How many data volumes it has.
     pub volumes: usize,
+    /// How many snapshots are kept of it.
+    pub snapshots: usize,
     /// It has its network.
     pub network: bool,
     /// Its number, as the labels of whatever is there have it.
@@ -29,6 +31,8 @@ pub enum ClusterState {
     Paused,
     /// Some nodes are one thing and some another.
     Mixed,
+    /// Its nodes were taken away, and snapshots of it are kept.
+    Down,
     /// Something of it is missing, so that it is none.
     Incomplete(&'static str),
 }
@@ -51,7 +55,7 @@ impl ClusterState {
     pub fn missing(self) -> Option<&'static str> {
         match self {
             Self::Incomplete(what) => Some(what),
-            Self::Running | Self::Stopped | Self::Paused | Self::Mixed => None,
+            Self::Running | Self::Stopped | Self::Paused | Self::Mixed | Self::Down => None,
         }
     }
 
@@ -62,6 +66,7 @@ impl ClusterState {
             Self::Stopped => "stopped",
             Self::Paused => "paused",
             Self::Mixed => "mixed",
+            Self::Down => "down",
             Self::Incomplete(_) => "incomplete",
         }
     }
@@ -79,6 +84,7 @@ impl Inventory {
     /// How it is.
     pub fn state(&self) -> ClusterState {
         match (self.nodes.is_empty(), self.network, self.volumes) {
+            (true, _, 0) if self.snapshots > 0 => ClusterState::Down,
             (true, true, 0) => ClusterState::Incomplete("only its network"),
             (true, true, _) => ClusterState::Incomplete("only its network and volumes"),
             (true, false, _) => ClusterState::Incomplete("only volumes"),
@@ -133,7 +139,14 @@ pub fn clusters(
         });
     }
     for volume in volumes {
-        of(&volume.labels, &mut |inventory| inventory.volumes += 1);
+        let is_snapshot = volume.labels.contains_key(label::SNAPSHOT);
+        of(&volume.labels, &mut |inventory| {
+            if is_snapshot {
+                inventory.snapshots += 1;
+            } else {
+                inventory.volumes += 1;
+            }
+        });
     }
     clusters
 }
@@ -247,6 +260,10 @@ mod tests {
     #[test]
     fn nothing_that_is_left_is_hidden() {
         let volume = node("volumes", "", State::Other);
+        let mut snapshot = node("kept", "", State::Other);
+        snapshot
+            .labels
+            .insert(label::SNAPSHOT.to_owned(), "fresh".to_owned());
         let found = clusters(
             &[
                 network("network"),
@@ -261,7 +278,7 @@ mod tests {
                 node("whole", "worker", State::Exited(0)),
                 node("homeless", "master", State::Running),
             ],
-            &[volume.clone(), volume],
+            &[volume.clone(), volume, snapshot],
         );
         let lines: Vec<String> = found
             .iter()
@@ -276,6 +293,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         homeless 7 1.36.3 {"running": 1} incomplete: no network
+        kept 7  {} down
         network 7  {} incomplete: only its network
         volumes 7  {} incomplete: only volumes
         whole 7 1.36.3 {"running": 1, "stopped": 1} mixed

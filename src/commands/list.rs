@@ -56,6 +56,7 @@ fn as_json(clusters: &BTreeMap<String, Inventory>, published: &[Option<Published
                 "nodes": cluster.counts(),
                 "network": cluster.network,
                 "volumes": cluster.volumes,
+                "snapshots": cluster.snapshots,
                 "apiServerAddress": published.map(|published| published.address.to_string()),
                 "apiServerPort": published.map(|published| published.port),
             })
@@ -75,6 +76,7 @@ fn as_text(clusters: &BTreeMap<String, Inventory>, published: &[Option<Published
             "KUBERNETES",
             "NODES",
             "STATE",
+            "SNAPSHOTS",
             "API SERVER",
         ]
         .map(str::to_owned),
@@ -99,12 +101,13 @@ fn as_text(clusters: &BTreeMap<String, Inventory>, published: &[Option<Published
                         nodes.join(", ")
                     },
                     cluster.state().to_string(),
+                    cluster.snapshots.to_string(),
                     published.map_or_else(unknown, |published| format!("https://{published}")),
                 ]
             }),
     );
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths: [usize; 7] = std::array::from_fn(width);
     let mut text = String::new();
     for row in &rows {
         let cells = row

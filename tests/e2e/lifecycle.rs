@@ -173,5 +173,6 @@ fn two_are_listed(program: &Program) {
     assert_eq!(stopped["state"], "stopped");
     assert_eq!(stopped["nodes"]["stopped"], 3);
     assert!(stopped["apiServerPort"].is_number());
-    assert_eq!(left["missing"], "only its network");
+    assert_eq!(left["state"], "down");
+    assert_eq!(left["snapshots"], 1);
 }
