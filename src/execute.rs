@@ -204,6 +204,7 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::UnpauseNode(container) => plainly(step, work.engine.unpause(container).await),
         Step::PauseNode(container) => plainly(step, work.engine.pause(container).await),
         Step::StopNode(container) => plainly(step, work.engine.stop(container).await),
+        Step::HaltNode(container) => plainly(step, work.engine.halt(container).await),
         Step::Rename { container, other } => {
             plainly(step, work.engine.rename(container, other).await)
         }

@@ -8,6 +8,7 @@ use crate::error::{Error, exit_code};
 use crate::image::{CACHE_VOLUME, REPOSITORY};
 use crate::kubeconfig;
 use crate::report::Event;
+use crate::snapshot::Snapshot;
 use futures_util::future;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -178,14 +179,14 @@ async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
     settle(jobs.iter().map(|job| engine.remove_container(&job.name))).await
 }
 
-/// Removes the preload volumes and images that no cluster uses.
+/// Removes the preload volumes and images that no cluster and no snapshot uses.
 async fn remove_images(engine: &Engine) -> Result<(), EngineError> {
     let nodes = engine.containers(label::CLUSTER).await?;
-    let used: BTreeSet<&str> = nodes
-        .iter()
-        .flat_map(|node| &node.volumes)
-        .map(String::as_str)
-        .collect();
+    let volumes = engine.volumes(label::SNAPSHOT).await?;
+    let snapshots: Vec<Snapshot> = volumes.iter().filter_map(Snapshot::read).collect();
+    let of_nodes = nodes.iter().flat_map(|node| &node.volumes);
+    let of_snapshots = snapshots.iter().map(|snapshot| &snapshot.of.preload);
+    let used: BTreeSet<&str> = of_nodes.chain(of_snapshots).map(String::as_str).collect();
     let volumes = engine.volumes(label::PRELOAD).await?;
     for volume in volumes
         .iter()
@@ -195,7 +196,9 @@ async fn remove_images(engine: &Engine) -> Result<(), EngineError> {
         engine.remove_container(&volume.name).await?;
         engine.remove_volume(&volume.name).await?;
     }
-    let images_in_use: BTreeSet<&str> = nodes.iter().map(|node| node.image.as_str()).collect();
+    let of_nodes = nodes.iter().map(|node| node.image.as_str());
+    let of_snapshots = snapshots.iter().map(|snapshot| snapshot.of.image.as_str());
+    let images_in_use: BTreeSet<&str> = of_nodes.chain(of_snapshots).collect();
     let preload_jobs = engine.containers(label::PRELOAD).await?;
     let kept: BTreeSet<&str> = preload_jobs.iter().map(|job| job.image.as_str()).collect();
     let mut images: Vec<String> = engine

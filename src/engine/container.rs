@@ -239,6 +239,18 @@ impl Engine {
             .doing(|| format!("stop container {name}"))
     }
 
+    /// Stops a container whose state is not wanted any more: what does not end within a second is killed.
+    pub async fn halt(&self, name: &str) -> Result<(), EngineError> {
+        let options = StopContainerOptions {
+            t: Some(1),
+            ..StopContainerOptions::default()
+        };
+        self.patient()
+            .stop_container(name, Some(options))
+            .await
+            .doing(|| format!("stop container {name}"))
+    }
+
     /// Freezes all processes of a container.
     pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
         self.docker

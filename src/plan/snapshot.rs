@@ -42,7 +42,7 @@ pub fn restore(
             "stop",
             of(
                 &[State::Running, State::Paused, State::Other],
-                Step::StopNode,
+                Step::HaltNode,
             ),
         ),
         ("aside", aside.collect()),

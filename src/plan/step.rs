@@ -39,6 +39,8 @@ pub enum Step {
     PauseNode(String),
     /// Stop a node's container; it keeps all that it has.
     StopNode(String),
+    /// Stop a node's container whose state is not wanted any more: it is not given time to end well.
+    HaltNode(String),
     /// Fill new volumes for all nodes with what a snapshot has kept of them.
     FillVolumes(Snapshot),
     /// Make a node's container for a volume that is filled already, and start it.
@@ -95,7 +97,9 @@ impl fmt::Display for Step {
             Self::StartNode(container) => write!(formatter, "start {container}"),
             Self::UnpauseNode(container) => write!(formatter, "unpause {container}"),
             Self::PauseNode(container) => write!(formatter, "pause {container}"),
-            Self::StopNode(container) => write!(formatter, "stop {container}"),
+            Self::StopNode(container) | Self::HaltNode(container) => {
+                write!(formatter, "stop {container}")
+            }
             Self::FillVolumes(snapshot) => {
                 write!(formatter, "copy what snapshot `{}` has", snapshot.name)
             }

@@ -788,6 +788,7 @@ impl Model<'_> {
             }
             Step::StopNode(_)
             | Step::PauseNode(_)
+            | Step::HaltNode(_)
             | Step::Rename { .. }
             | Step::Discard(_)
             | Step::FillVolumes(_)

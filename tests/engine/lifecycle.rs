@@ -249,16 +249,16 @@ fn every_cluster_is_listed_and_so_is_what_is_left_of_one() {
     let ended = run(&fake, &["ls"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ended.stdout, @r"
-    CLUSTER            ID  KUBERNETES  NODES                 STATE                         API SERVER
-    local-cluster      0   1.36.3      1 running, 2 stopped  mixed                         https://127.0.0.1:16443
-    local-cluster-dev  3   -           -                     incomplete: only its network  -
+    CLUSTER            ID  KUBERNETES  NODES                 STATE                         SNAPSHOTS  API SERVER
+    local-cluster      0   1.36.3      1 running, 2 stopped  mixed                         0          https://127.0.0.1:16443
+    local-cluster-dev  3   -           -                     incomplete: only its network  0          -
     ");
     let ended = run(&fake, &["list", "--output", "json"]);
     let list: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(
         list["clusters"][0],
         json!({ "cluster": "local-cluster", "id": 0, "kubernetesVersion": "1.36.3", "state": "mixed", "missing": null,
-                "nodes": { "running": 1, "stopped": 2 }, "network": true, "volumes": 0,
+                "nodes": { "running": 1, "stopped": 2 }, "network": true, "volumes": 0, "snapshots": 0,
                 "apiServerAddress": "127.0.0.1", "apiServerPort": 16443 })
     );
     assert_eq!(list["clusters"][1]["missing"], "only its network");
