@@ -10,5 +10,6 @@ mod nodes;
 mod program;
 mod release;
 mod snapshot;
+mod survival;
 #[cfg(feature = "e2e-all")]
 mod zz_whole_engine;
