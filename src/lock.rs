@@ -13,8 +13,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Lock {
-    _file: File,
+    file: File,
     path: PathBuf,
+}
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child that is being started at this moment and has it until it runs its program.
+    fn drop(&mut self) {
+        // A lock that cannot be given back goes with the process.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -86,7 +94,7 @@ pub fn acquire(directory: &Path, cluster: &str) -> Result<Lock, LockError> {
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
     write_holder(&mut file).map_err(failed)?;
-    Ok(Lock { _file: file, path })
+    Ok(Lock { file, path })
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -178,6 +186,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = acquire(directory.path(), "dev").unwrap();
         let _other = acquire(directory.path(), "test").unwrap();
+        // A child that is being started has the file for a moment, whatever it closes then.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         // A test beside this one may be starting a child, which has the file until it runs its program.
         let again = std::iter::repeat_with(|| acquire(directory.path(), "dev"));
