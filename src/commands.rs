@@ -10,6 +10,7 @@ mod list;
 mod making;
 mod node;
 mod preflight;
+mod recovery;
 mod session;
 mod snapshot;
 mod standing;

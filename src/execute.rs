@@ -60,6 +60,8 @@ pub struct Making<'a> {
     pub authority: Option<Authority>,
     /// What the engine can give a container.
     pub rights: Rights,
+    /// The port of the API server that is tried first: the one that a snapshot's cluster had.
+    pub port: Option<u16>,
     /// What is allowed where nodes are drained.
     pub drain: Drain,
 }

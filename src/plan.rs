@@ -124,6 +124,15 @@ pub fn needs_rights(stages: &[Stage]) -> bool {
     })
 }
 
+/// The port that a snapshot's cluster had, where one is brought back.
+pub fn kept_port(stages: &[Stage]) -> Option<u16> {
+    let mut steps = stages.iter().flat_map(|stage| &stage.steps);
+    steps.find_map(|step| match step {
+        Step::FillVolumes(snapshot) => snapshot.of.port,
+        _ => None,
+    })
+}
+
 /// What a user is told when the settings do not fit the running cluster.
 pub fn describe(differences: &[Difference]) -> String {
     differences

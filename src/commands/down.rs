@@ -1,10 +1,12 @@
 //! `down` and `clean`: everything is found by label, and what is gone already is fine. So a signal may end them at any moment:
 //! the next one goes on where they were.
 
+use super::recovery::remove_copying;
 use super::session::{Identity, Session};
 use crate::cli::CleanArgs;
-use crate::engine::{Engine, EngineError, Found, label};
+use crate::engine::{Engine, EngineError, label};
 use crate::error::{Error, exit_code};
+use crate::execute::snapshot::SNAPSHOT_JOB;
 use crate::image::{CACHE_VOLUME, REPOSITORY};
 use crate::kubeconfig;
 use crate::report::Event;
@@ -137,22 +139,6 @@ async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, Eng
     Ok(containers.len())
 }
 
-/// Removes the jobs that copy these volumes: a run that was killed has left them, and they hold what is to go.
-async fn remove_copying(engine: &Engine, volumes: &[Found]) -> Result<(), EngineError> {
-    let jobs = engine.containers(label::JOB).await?;
-    let holds = |job: &&Found| {
-        volumes
-            .iter()
-            .any(|volume| job.volumes.contains(&volume.name))
-    };
-    settle(
-        jobs.iter()
-            .filter(holds)
-            .map(|job| engine.remove_container(&job.name)),
-    )
-    .await
-}
-
 async fn remove_snapshots(engine: &Engine, identity: &Identity) -> Result<(), EngineError> {
     let volumes = engine.volumes(&identity.selector()).await?;
     settle(
@@ -176,7 +162,11 @@ async fn remove_network(engine: &Engine, identity: &Identity) -> Result<(), Engi
 /// Removes the containers of jobs that a killed run has left behind.
 async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
     let jobs = engine.containers(label::JOB).await?;
-    settle(jobs.iter().map(|job| engine.remove_container(&job.name))).await
+    // Those that copy snapshots belong to a cluster, whose lock is another.
+    let ours = jobs
+        .iter()
+        .filter(|job| job.labels.get(label::JOB).map(String::as_str) != Some(SNAPSHOT_JOB));
+    settle(ours.map(|job| engine.remove_container(&job.name))).await
 }
 
 /// Removes the preload volumes and images that no cluster and no snapshot uses.
@@ -252,7 +242,7 @@ async fn remove_kubeconfig(session: &Session, identity: &Identity) -> Result<(),
 }
 
 /// Waits for all, then tells the first failure.
-async fn settle(
+pub(super) async fn settle(
     all: impl IntoIterator<Item = impl Future<Output = Result<(), EngineError>>>,
 ) -> Result<(), EngineError> {
     future::join_all(all).await.into_iter().collect()

@@ -13,10 +13,11 @@ use crate::plan::{Observed, Stage, plan_images};
 use crate::report::Event;
 use crate::settings::{Settings, SourceKind};
 use crate::signal;
+use crate::snapshot::Snapshot;
 use crate::source::modules::proven_versions;
 use crate::source::release::{self, Release};
 use crate::source::{download, version_marker};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What is wanted of the images, and what there is.
@@ -285,7 +286,7 @@ async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> 
     Ok(())
 }
 
-/// The preload volumes, and whether each is whole: the job that filled it has ended well, or a node was made with it. So
+/// The preload volumes, and whether each is whole: the job that filled it has ended well, or a node was made with it, be it one that is kept in a snapshot. So
 /// nobody fills a volume anew under nodes that run, though `docker container prune` takes the job's container away.
 pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, Error> {
     let doing = "look for preloaded images";
@@ -301,16 +302,24 @@ pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, 
         .containers(label::PRELOAD_USED)
         .await
         .map_err(|source| Error::other(doing, source))?;
+    let snapshots = engine
+        .volumes(label::SNAPSHOT)
+        .await
+        .map_err(|source| Error::other(doing, source))?;
+    let of_nodes = nodes
+        .iter()
+        .filter_map(|node| node.labels.get(label::PRELOAD_USED).cloned());
+    let of_snapshots = snapshots
+        .iter()
+        .filter_map(|volume| Some(Snapshot::read(volume)?.of.preload));
+    let used: BTreeSet<String> = of_nodes.chain(of_snapshots).collect();
     Ok(volumes
         .into_iter()
         .map(|volume| {
             let filled = jobs
                 .iter()
                 .any(|job| job.name == volume.name && job.state == State::Exited(0));
-            let whole = filled
-                || nodes
-                    .iter()
-                    .any(|node| node.labels.get(label::PRELOAD_USED) == Some(&volume.name));
+            let whole = filled || used.contains(&volume.name);
             (volume.name, whole)
         })
         .collect())

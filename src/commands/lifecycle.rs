@@ -2,6 +2,7 @@
 //! the settings of today do not matter.
 
 use super::image::{self, Wanted};
+use super::recovery::recover;
 use super::session::{Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
@@ -41,6 +42,18 @@ impl Target {
         let engine = session.engine().await?;
         let identity = session.identity(&engine).await?;
         let lock = session.lock(&identity)?;
+        let facts = engine
+            .facts()
+            .await
+            .map_err(|source| Error::other("use the Docker engine", source))?;
+        recover(
+            session,
+            &engine,
+            &facts,
+            &identity,
+            &CancellationToken::new(),
+        )
+        .await?;
         let standing = Standing::of(&engine, &identity).await?;
         let containers = &standing.containers;
         if containers.is_empty() {

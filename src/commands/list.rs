@@ -7,6 +7,7 @@ use crate::cluster::API_SERVER_PORT;
 use crate::engine::{Engine, Published, label};
 use crate::error::Error;
 use crate::inventory::{self, Inventory};
+use crate::plan;
 use futures_util::future;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub(super) async fn run(session: &Session) -> Result<u8, Error> {
     let (networks, containers, volumes) = found
         .await
         .map_err(|source| Error::other("look for clusters", source))?;
+    let mut containers = containers;
+    // They stand in for those that have their names now.
+    containers.retain(|container| !plan::snapshot::is_aside(&container.name));
     let clusters = inventory::clusters(&networks, containers, &volumes);
     let published =
         future::join_all(clusters.values().map(|cluster| published(&engine, cluster))).await;

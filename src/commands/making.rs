@@ -48,6 +48,7 @@ pub(super) async fn making<'a>(
         master,
         authority,
         rights,
+        port: plan::kept_port(stages),
         drain,
     })
 }

@@ -3,10 +3,11 @@
 
 use super::inspect::{self, must_run};
 use super::making::making;
+use super::recovery::recover;
 use super::session::{Identity, Session};
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
-use super::{image, preflight, print, snapshot};
+use super::{image, preflight, print};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
 use crate::cluster::{self, ClusterSpec, MAX_WORKERS, NodeSpec};
 use crate::drain::Drain;
@@ -60,7 +61,7 @@ impl Change {
             Some(session.lock(&identity)?)
         };
         if !dry_run {
-            snapshot::recover(session, &engine, &facts, &identity, &cancel).await?;
+            recover(session, &engine, &facts, &identity, &cancel).await?;
         }
         let standing = Standing::of(&engine, &identity).await?;
         let master = standing.master().ok_or_else(|| identity.absent())?.clone();

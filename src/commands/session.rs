@@ -153,19 +153,31 @@ impl Session {
 
     /// Which cluster is meant, by the settings and by what the engine has.
     pub(super) async fn identity(&self, engine: &Engine) -> Result<Identity, Error> {
-        let cluster = &self.settings()?.cluster;
-        let by_label = cluster.id.is_none() && cluster.label.is_some();
-        let networks = if by_label {
+        let networks = if self.is_meant_by_label()? {
             networks(engine).await?
         } else {
             Vec::new()
         };
-        self.identity_among(&networks)
+        self.identity_among(engine, &networks).await
+    }
+
+    fn is_meant_by_label(&self) -> Result<bool, Error> {
+        let cluster = &self.settings()?.cluster;
+        Ok(cluster.id.is_none() && cluster.label.is_some())
     }
 
     /// Which cluster is meant, where the engine has these networks: a label alone keeps the id that it has, or takes the
     /// lowest that is free.
-    pub(super) fn identity_among(&self, networks: &[Network]) -> Result<Identity, Error> {
+    pub(super) async fn identity_among(
+        &self,
+        engine: &Engine,
+        networks: &[Network],
+    ) -> Result<Identity, Error> {
+        let ids = if self.is_meant_by_label()? {
+            ids(engine, networks).await?
+        } else {
+            BTreeMap::new()
+        };
         let cluster = &self.settings()?.cluster;
         let label = cluster.label.clone();
         let (id, chosen) = match (cluster.id, &label) {
@@ -173,9 +185,9 @@ impl Session {
             (None, None) => (0, false),
             (None, Some(label)) => {
                 let name = Names::new(ClusterId::new(0), Some(label)).context();
-                match id_of(networks, &name) {
-                    Some(id) => (id, false),
-                    None => lowest_free(networks)
+                match ids.get(&name) {
+                    Some(id) => (*id, false),
+                    None => lowest_free(&ids)
                         .map(|id| (id, true))
                         .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?,
                 }
@@ -303,26 +315,25 @@ pub(super) async fn networks(engine: &Engine) -> Result<Vec<Network>, Error> {
         .map_err(|source| Error::other("look at the networks", source))
 }
 
-fn id(network: &Network) -> Option<u8> {
-    network.labels.get(label::ID)?.parse().ok()
+/// The ids of all clusters of which a network or a volume is there: one that is down may have snapshots, whose addresses
+/// follow from its id.
+async fn ids(engine: &Engine, networks: &[Network]) -> Result<BTreeMap<String, u8>, Error> {
+    let volumes = engine.volumes(label::CLUSTER).await;
+    let volumes = volumes.map_err(|source| Error::other("look for clusters", source))?;
+    let of_networks = networks.iter().map(|network| &network.labels);
+    let labels = of_networks.chain(volumes.iter().map(|volume| &volume.labels));
+    Ok(labels.filter_map(id).collect())
 }
 
-fn id_of(networks: &[Network], cluster: &str) -> Option<u8> {
-    id(networks.iter().find(|network| {
-        network
-            .labels
-            .get(label::CLUSTER)
-            .is_some_and(|name| name == cluster)
-    })?)
+/// A cluster and its id, by the labels of something of it.
+fn id(labels: &BTreeMap<String, String>) -> Option<(String, u8)> {
+    let id = labels.get(label::ID)?.parse().ok()?;
+    Some((labels.get(label::CLUSTER)?.clone(), id))
 }
 
 /// Cluster 0 is the default one's, whether it is there or not.
-fn lowest_free(networks: &[Network]) -> Option<u8> {
-    (1..=u8::MAX).find(|candidate| {
-        !networks
-            .iter()
-            .any(|network| id(network) == Some(*candidate))
-    })
+fn lowest_free(ids: &BTreeMap<String, u8>) -> Option<u8> {
+    (1..=u8::MAX).find(|candidate| !ids.values().any(|id| id == candidate))
 }
 
 impl From<Output> for report::Output {
@@ -337,18 +348,6 @@ impl From<Output> for report::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn network(cluster: &str, id: &str) -> Network {
-        let labels = [(label::CLUSTER, cluster), (label::ID, id)];
-        Network {
-            name: String::new(),
-            labels: labels
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into_iter()
-                .collect(),
-            subnets: Vec::new(),
-        }
-    }
 
     #[test]
     fn engines_of_other_hosts_are_remote() {
@@ -373,15 +372,21 @@ mod tests {
     }
 
     #[test]
-    fn a_label_keeps_its_id_or_takes_the_lowest_that_is_free() {
-        let networks = [
-            network("local-cluster-dev", "2"),
-            network("local-cluster", "0"),
-            network("local-cluster-1", "1"),
+    fn a_label_takes_the_lowest_id_that_is_free() {
+        let labels = |cluster: &str, id: &str| {
+            [(label::CLUSTER, cluster), (label::ID, id)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        };
+        let found = [
+            labels("local-cluster-dev", "2"),
+            labels("local-cluster", "0"),
+            labels("local-cluster-1", "1"),
+            labels("local-cluster-odd", "many"),
         ];
-        assert_eq!(id_of(&networks, "local-cluster-dev"), Some(2));
-        assert_eq!(id_of(&networks, "local-cluster-test"), None);
-        assert_eq!(lowest_free(&networks), Some(3));
-        assert_eq!(lowest_free(&[]), Some(1));
+        let ids: BTreeMap<String, u8> = found.iter().filter_map(id).collect();
+        assert_eq!(ids.len(), 3);
+        assert_eq!(lowest_free(&ids), Some(3));
+        assert_eq!(lowest_free(&BTreeMap::new()), Some(1));
     }
 }

@@ -1,16 +1,18 @@
 //! `snapshot save`, `list`, `restore` and `rm`, and the snapshot that `up` keeps of a fresh cluster.
 
+use super::recovery::{everything, recover, remove_copying};
 use super::session::{self, Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
-use super::{image, preflight, print, up};
+use super::{client, image, preflight, print, up};
 use crate::cli::Output;
-use crate::cluster::{self, API_SERVER_PORT, ClusterSpec, Names};
+use crate::cluster::{API_SERVER_PORT, ClusterSpec, Names};
 use crate::engine::{Engine, Facts, Found, State, label};
-use crate::error::{Error, exit_code};
+use crate::error::{Error, exit_code, in_one_line};
 use crate::execute::snapshot::{Data, is_whole, save as copy};
 use crate::execute::{self, Times, Work, cluster_labels_of};
-use crate::plan::{self, Stage};
+use crate::image::ImagePlan;
+use crate::plan;
 use crate::report::Event;
 use crate::signal;
 use crate::snapshot::{FRESH, Origin, Snapshot, name_fault};
@@ -218,7 +220,8 @@ async fn keep(
     Ok(())
 }
 
-/// Keeps the state of a cluster that has just become ready for the first time.
+/// Keeps the state of a cluster that has just become ready for the first time. Where that cannot be, the cluster is ready
+/// all the same.
 pub(super) async fn keep_fresh(
     session: &Session,
     work: &Work<'_>,
@@ -229,37 +232,45 @@ pub(super) async fn keep_fresh(
         return Ok(());
     }
     let standing = Standing::of(work.engine, identity).await?;
-    keep(work, identity, &standing, FRESH, times).await
+    if let Err(error) = keep(work, identity, &standing, FRESH, times).await {
+        work.reporter.warn(
+            format!("there is no snapshot `{FRESH}`: {}", in_one_line(&error)),
+            Some(
+                "the cluster is ready; after `down` it will be made anew, or use `--skip-snapshot`",
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// The snapshot that stands for making the nodes of these stages: the fresh one, where it is what they would become.
 pub(super) async fn to_use(
     session: &Session,
-    work: &Work<'_>,
+    engine: &Engine,
+    images: &ImagePlan,
     identity: &Identity,
     spec: &ClusterSpec,
     standing: &Standing,
 ) -> Result<Option<Snapshot>, Error> {
+    let reporter = &session.reporter;
     if session.settings()?.cluster.skip_snapshot || !standing.is_empty() {
         return Ok(None);
     }
-    let mut snapshots = of_cluster(work.engine, identity).await?;
+    let mut snapshots = of_cluster(engine, identity).await?;
     let Some(fresh) = snapshots.remove(FRESH) else {
         return Ok(None);
     };
-    let images = work.images;
     let settings = spec.fingerprint();
     if !fresh.stands_for(&settings, &spec.nodes, &images.node, &images.preload) {
-        work.reporter.note(format!(
+        reporter.note(format!(
             "snapshot `{FRESH}` is of a cluster with other settings or images: it is not used, and will be replaced"
         ));
         return Ok(None);
     }
-    if !whole(work.engine, &fresh).await? {
+    if !whole(engine, &fresh).await? {
         return Ok(None);
     }
-    work.reporter
-        .note(format!("from snapshot `{FRESH}` of {}", fresh.of.at));
+    reporter.note(format!("from snapshot `{FRESH}` of {}", fresh.of.at));
     Ok(Some(fresh))
 }
 
@@ -269,7 +280,13 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
     let identity = session.identity(&engine).await?;
     let snapshots = of_cluster(&engine, &identity).await?;
     let states = snapshots.values().map(|snapshot| async {
-        let whole = whole(&engine, snapshot).await?;
+        let whole = match is_whole(&engine, snapshot).await {
+            // Nobody can look into it without the image.
+            Err(error) if error.status() == Some(404) => return Ok("without its image"),
+            whole => whole.map_err(|source| {
+                Error::other(format!("look into snapshot `{}`", snapshot.name), source)
+            })?,
+        };
         Ok::<_, Error>(match snapshot.refusal() {
             _ if !whole => "incomplete",
             Some(_) => "of another version",
@@ -327,11 +344,12 @@ pub(super) async fn remove(session: &Session, name: &str) -> Result<u8, Error> {
     let (engine, _, identity, _lock) = begin(session, "snapshot rm").await?;
     let snapshot = named(of_cluster(&engine, &identity).await?, name, &identity)?;
     let refused = |source| Error::other(format!("remove snapshot `{name}`"), source);
-    for how in ["save", "restore", "look"] {
-        // What a run that was killed has left holds the volume.
-        let job = format!("{}.{how}", snapshot.volume);
-        engine.remove_container(&job).await.map_err(refused)?;
-    }
+    // What a run that was killed has left holds the volume.
+    let volumes = engine
+        .volumes(&identity.selector())
+        .await
+        .map_err(refused)?;
+    remove_copying(&engine, &volumes).await.map_err(refused)?;
     engine
         .remove_volume(&snapshot.volume)
         .await
@@ -347,7 +365,7 @@ pub(super) async fn restore(session: &Session, name: &str) -> Result<u8, Error> 
     let (engine, facts, identity, _lock) = begin(session, "snapshot restore").await?;
     let snapshot = named(of_cluster(&engine, &identity).await?, name, &identity)?;
     recover(session, &engine, &facts, &identity, &cancel).await?;
-    usable(&engine, &snapshot).await?;
+    usable(&engine, &snapshot, &identity).await?;
 
     let standing = Standing::of(&engine, &identity).await?;
     let workers = Names::workers_named(snapshot.of.nodes.iter().map(String::as_str));
@@ -372,6 +390,7 @@ pub(super) async fn restore(session: &Session, name: &str) -> Result<u8, Error> 
         ));
     }
     let stages = plan::snapshot::restore(&spec, &snapshot, network.is_some(), &standing.containers);
+    preflight::check_host(&facts, preflight::load(&stages, &[]), &session.reporter)?;
     preflight::check_ranges(&spec, &networks, &stages)?;
 
     let wanted = image::of(
@@ -384,23 +403,25 @@ pub(super) async fn restore(session: &Session, name: &str) -> Result<u8, Error> 
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     let mut times = vec![("check".to_owned(), began.elapsed())];
     let restored = up::bring_to_ready(session, &identity, &spec, &work, &stages, &mut times).await;
+    // The wish to stop has been heard: what follows is not to be broken off by it again.
+    let again = CancellationToken::new();
     if let Err(error) = restored {
-        // The wish to stop has been heard: going back is not to be broken off by it again.
-        let again = CancellationToken::new();
-        recover(session, &engine, &facts, &identity, &again).await?;
-        for node in standing
-            .containers
-            .iter()
-            .filter(|node| node.state == State::Running)
-        {
-            // Stopped, but not set aside yet. One that runs already is fine.
-            engine
-                .start(&node.name)
-                .await
-                .map_err(|source| Error::other(format!("start {} again", node.name), source))?;
+        let back = go_back(session, &engine, &facts, &identity, &standing, &again).await;
+        if let Err(also) = back {
+            session.reporter.warn(
+                format!(
+                    "cannot go back to the cluster as it was: {}",
+                    in_one_line(&also)
+                ),
+                Some(&format!(
+                    "`local-cluster{} up` tries it again",
+                    identity.flag()
+                )),
+            );
         }
         return Err(error);
     }
+    let work = surroundings.work(&engine, &facts, &wanted, &again, &session.reporter);
     let all = everything(&engine, &identity).await?;
     execute::run(&plan::snapshot::settle(&all), &work, None, &mut times).await?;
     finish(
@@ -412,8 +433,36 @@ pub(super) async fn restore(session: &Session, name: &str) -> Result<u8, Error> 
     Ok(exit_code::OK)
 }
 
+/// Takes a restore back that has failed: the old nodes run again, and the kubeconfig is theirs.
+async fn go_back(
+    session: &Session,
+    engine: &Engine,
+    facts: &Facts,
+    identity: &Identity,
+    before: &Standing,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    recover(session, engine, facts, identity, cancel).await?;
+    let ran = before
+        .containers
+        .iter()
+        .filter(|node| node.state == State::Running);
+    for node in ran {
+        // Stopped, but not set aside yet. One that runs already is fine.
+        engine
+            .start(&node.name)
+            .await
+            .map_err(|source| Error::other(format!("start {} again", node.name), source))?;
+    }
+    if before.master().is_some() {
+        let spec = before.spec(identity, before.workers.clone())?;
+        client::write_kubeconfig(session, engine, identity, &spec).await?;
+    }
+    Ok(())
+}
+
 /// Whether a snapshot can be brought back: by this program, from all of it, with the images that it needs.
-async fn usable(engine: &Engine, snapshot: &Snapshot) -> Result<(), Error> {
+async fn usable(engine: &Engine, snapshot: &Snapshot, identity: &Identity) -> Result<(), Error> {
     let doing = || format!("look at what snapshot `{}` needs", snapshot.name);
     if let Some(refusal) = snapshot.refusal() {
         return Err(Error::with_hint(
@@ -454,44 +503,9 @@ async fn usable(engine: &Engine, snapshot: &Snapshot) -> Result<(), Error> {
     Err(Error::with_hint(
         format!("snapshot `{}` was never completed", snapshot.name),
         format!(
-            "remove it with `local-cluster snapshot rm {}`",
+            "remove it with `local-cluster{} snapshot rm {}`",
+            identity.flag(),
             snapshot.name
         ),
     ))
-}
-
-/// All containers of the cluster, those that a restore has set aside among them.
-async fn everything(engine: &Engine, identity: &Identity) -> Result<Vec<Found>, Error> {
-    let found = engine.containers(&identity.selector()).await;
-    found.map_err(|source| identity.not_found(source))
-}
-
-/// Brings a restore that was broken off to an end: as long as it was not complete, the cluster becomes what it was before.
-pub(super) async fn recover(
-    session: &Session,
-    engine: &Engine,
-    facts: &Facts,
-    identity: &Identity,
-    cancel: &CancellationToken,
-) -> Result<(), Error> {
-    let stages: Vec<Stage> = plan::snapshot::recover(&everything(engine, identity).await?);
-    if !stages.is_empty() {
-        session
-            .reporter
-            .note("a restore was broken off, and is brought to its end or taken back first");
-        let wanted = image::unneeded(session, cluster::DEFAULT_VERSION)?;
-        let surroundings = Surroundings::of(session);
-        let work = surroundings.work(engine, facts, &wanted, cancel, &session.reporter);
-        execute::run(&stages, &work, None, &mut Times::new()).await?;
-    }
-    let standing = Standing::of(engine, identity).await?;
-    for volume in standing.stray_volumes() {
-        engine.remove_volume(volume).await.map_err(|source| {
-            Error::other(
-                format!("remove volume {volume}, which nothing uses"),
-                source,
-            )
-        })?;
-    }
-    Ok(())
 }

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Standing {
     pub(super) containers: Vec<Found>,
     volumes: BTreeSet<String>,
+    /// Volumes that a restore has filled and then given to no container: it was broken off.
+    pub(super) stray: BTreeSet<String>,
     /// The numbers of the workers that the cluster counts as its own.
     pub(super) workers: BTreeSet<u16>,
 }
@@ -26,11 +28,19 @@ impl Standing {
             found.map_err(|source| identity.not_found(source))
         };
         let (containers, volumes) = future::try_join(identity.containers(engine), volumes).await?;
-        let volumes: BTreeSet<String> = volumes
-            .into_iter()
-            .filter(|volume| !volume.labels.contains_key(label::SNAPSHOT))
-            .map(|volume| volume.name)
-            .collect();
+        let is_used = |volume: &Found| {
+            let mut mounted = containers.iter().flat_map(Found::own_volumes);
+            mounted.any(|name| *name == volume.name)
+        };
+        let (mut of_nodes, mut stray) = (BTreeSet::new(), BTreeSet::new());
+        for volume in volumes {
+            if volume.labels.contains_key(label::RESTORED) && !is_used(&volume) {
+                stray.insert(volume.name);
+            } else if !volume.labels.contains_key(label::SNAPSHOT) {
+                of_nodes.insert(volume.name);
+            }
+        }
+        let volumes = of_nodes;
         let names = containers.iter().map(|container| &container.name);
         let workers = identity
             .names
@@ -38,6 +48,7 @@ impl Standing {
         Ok(Self {
             containers,
             volumes,
+            stray,
             workers,
         })
     }
@@ -106,19 +117,8 @@ impl Standing {
         let others = (2..).map(|number| format!("{first}.{number}"));
         std::iter::once(first.clone())
             .chain(others)
-            .find(|name| !self.volumes.contains(name))
+            .find(|name| !self.volumes.contains(name) && !self.stray.contains(name))
             .unwrap_or_default()
-    }
-
-    /// Volumes that a restore was to give to containers, which it has not made: it was broken off.
-    pub(super) fn stray_volumes(&self) -> impl Iterator<Item = &String> {
-        let used: BTreeSet<&String> = self
-            .containers
-            .iter()
-            .flat_map(Found::own_volumes)
-            .collect();
-        let strays = move |name: &&String| name.contains("-data.") && !used.contains(name);
-        self.volumes.iter().filter(strays)
     }
 
     /// What runs and what does not.

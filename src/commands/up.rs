@@ -4,6 +4,7 @@ use super::client;
 use super::image;
 use super::making::making;
 use super::preflight;
+use super::recovery::recover;
 use super::session::{self, Identity, Session};
 use super::snapshot;
 use super::standing::{Standing, tell_change};
@@ -29,7 +30,7 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Err
     let began = Instant::now();
     let engine = session.engine().await?;
     let mut networks = session::networks(&engine).await?;
-    let mut identity = session.identity_among(&networks)?;
+    let mut identity = session.identity_among(&engine, &networks).await?;
     // A dry run changes nothing, and is in nobody's way.
     let _lock = if dry_run {
         None
@@ -57,7 +58,7 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Err
         };
         // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
         networks = session::networks(&engine).await?;
-        let next = session.identity_among(&networks)?;
+        let next = session.identity_among(&engine, &networks).await?;
         if next.id == identity.id {
             return Err(error);
         }
@@ -103,7 +104,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         .map_err(|source| Error::other("use the Docker engine", source))?;
     let version = image::version(session).await?;
     if !dry_run {
-        snapshot::recover(session, engine, &facts, identity, cancel).await?;
+        recover(session, engine, &facts, identity, cancel).await?;
     }
     let standing = Standing::of(engine, identity).await?;
     let mut spec = spec(
@@ -143,6 +144,15 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         preflight::check_ranges(&spec, networks, &stages)?;
     }
 
+    let snapshot = if stays || !wanted.stages.is_empty() {
+        None
+    } else {
+        snapshot::to_use(session, engine, &wanted.images, identity, &spec, &standing).await?
+    };
+    if let Some(snapshot) = &snapshot {
+        stages = plan::snapshot::restore(&spec, snapshot, observed.network, &[]);
+    }
+
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
         print_data(&plan::render(&all)).map_err(|source| Error::other("print the plan", source))?;
@@ -154,10 +164,6 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    let snapshot = snapshot::to_use(session, &work, identity, &spec, &standing).await?;
-    if let Some(snapshot) = &snapshot {
-        stages = plan::snapshot::restore(&spec, snapshot, observed.network, &[]);
-    }
     bring_to_ready(session, identity, &spec, &work, &stages, &mut times).await?;
     if !stays && snapshot.is_none() {
         snapshot::keep_fresh(session, &work, identity, &mut times).await?;

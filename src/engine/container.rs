@@ -114,6 +114,8 @@ impl NodeContainer {
             exposed_ports: self
                 .publish
                 .map(|publish| vec![format!("{}/tcp", publish.container_port)]),
+            // Longer than its own unit takes to end what runs in it.
+            stop_timeout: Some(20),
             host_config: Some(host),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),
@@ -331,7 +333,12 @@ impl Engine {
             .try_collect()
             .await;
         let archive = match archive.doing(action) {
-            Err(error) if error.status() == Some(404) => return Ok(None),
+            Err(error)
+                if error.status() == Some(404)
+                    && !error.message().contains("No such container") =>
+            {
+                return Ok(None);
+            }
             other => other?.concat(),
         };
         let unreadable = |source: std::io::Error| EngineError::Call {

@@ -26,3 +26,5 @@ pub const RIGHTS: &str = "local-cluster.rights";
 pub const SNAPSHOT: &str = "local-cluster.snapshot";
 /// On snapshots' volumes: what it was made of, as JSON.
 pub const SNAPSHOT_OF: &str = "local-cluster.snapshot-of";
+/// On data volumes that a snapshot has filled: its name. One that no container has is of a restore that was broken off.
+pub const RESTORED: &str = "local-cluster.restored";

@@ -71,7 +71,7 @@ pub(super) async fn create_node(
     };
     let files = files::files(making.spec, node, host, &pki, work.proxies);
     create_volume(work, making, node).await?;
-    start_new(work, making, node, Some(archive(&files))).await
+    start_new(work, making, node, archive(&files)).await
 }
 
 /// A node whose volume has all that it needs.
@@ -80,27 +80,27 @@ pub(super) async fn recreate_node(
     making: &Making<'_>,
     node: &NodeSpec,
 ) -> Result<(), Error> {
-    start_new(work, making, node, None).await
+    // The proxies are those of today.
+    let files = [files::proxies(work.proxies)];
+    start_new(work, making, node, archive(&files)).await
 }
 
-/// Makes a node's container, with files where it has none yet, and starts it.
+/// Makes a node's container with these files in its volume, and starts it.
 async fn start_new(
     work: &Work<'_>,
     making: &Making<'_>,
     node: &NodeSpec,
-    files: Option<Vec<u8>>,
+    files: Vec<u8>,
 ) -> Result<(), Error> {
     let doing = || format!("create node {}", node.container);
     let refused = |source| Error::other(doing(), source);
     for port in ports(making, node) {
         let container = container(work, making, node, port);
         work.engine.create_node(&container).await.map_err(refused)?;
-        if let Some(files) = &files {
-            work.engine
-                .upload(&node.container, files.clone())
-                .await
-                .map_err(refused)?;
-        }
+        work.engine
+            .upload(&node.container, files.clone())
+            .await
+            .map_err(refused)?;
         match work.engine.start(&node.container).await {
             Ok(()) => return Ok(()),
             // A taken port shows only now, and a container keeps the port that it was made with.
@@ -154,7 +154,8 @@ fn ports(making: &Making<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
     if making.spec.api_server_port.is_some() {
         return vec![Some(first)];
     }
-    (0..5).map(|round| Some(first + 10_000 * round)).collect()
+    let others = (0..5).map(|round| first + 10_000 * round);
+    making.port.into_iter().chain(others).map(Some).collect()
 }
 
 fn port_is_taken(error: &EngineError) -> bool {

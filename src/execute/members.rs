@@ -97,12 +97,16 @@ pub(super) async fn retire(
     node: &NodeSpec,
 ) -> Result<(), Error> {
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
+    // Not before its kubelet is gone, which would tell of it again.
+    match work.engine.halt(&node.container).await {
+        Err(error) if error.status() == Some(404) => {}
+        halted => halted.map_err(refused)?,
+    }
+    drain::forget(&client(work, making).await?, &node.name).await?;
     work.engine
         .remove_container(&node.container)
         .await
         .map_err(refused)?;
-    // Not before its kubelet is gone, which would tell of it again.
-    drain::forget(&client(work, making).await?, &node.name).await?;
     work.engine
         .remove_volume(&node.volume)
         .await

@@ -1,7 +1,7 @@
 //! The copying of nodes' data volumes into a snapshot, and back.
 
 use super::{Making, Work, cluster_labels};
-use crate::engine::{Engine, EngineError, Found, Job, Mount, Rights};
+use crate::engine::{Engine, EngineError, Found, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{File, archive};
 use crate::image::job_labels;
@@ -10,6 +10,9 @@ use crate::snapshot::Snapshot;
 use futures_util::future;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// What the label of the jobs that copy says.
+pub const SNAPSHOT_JOB: &str = "snapshot";
 
 /// Where the job's script is.
 const SCRIPT: &str = "/usr/local/lib/local-cluster/snapshot";
@@ -81,8 +84,8 @@ pub async fn save(
         }
         .await;
         if caught_up.is_err() {
-            // It would wait for ever.
-            engine.remove_container(&job.name).await?;
+            // It would wait for long. Whether it is gone shows when it is removed in any case.
+            let _ = engine.remove_container(&job.name).await;
         }
         let thawed = future::join_all(running.iter().map(|name| engine.unpause(name))).await;
         let stood = began.elapsed();
@@ -112,9 +115,11 @@ pub(super) async fn fill(
         volume: node.volume.clone(),
     });
     let data: Vec<Data> = data.collect();
+    let mut labels = cluster_labels(making.spec);
+    labels.insert(label::RESTORED.to_owned(), snapshot.name.clone());
     for node in &data {
         work.engine
-            .create_volume(&node.volume, &cluster_labels(making.spec))
+            .create_volume(&node.volume, &labels)
             .await
             .map_err(refused)?;
     }
@@ -128,12 +133,14 @@ pub(super) async fn fill(
 /// Whether all of a snapshot is there: one that was broken off is not.
 pub async fn is_whole(engine: &Engine, snapshot: &Snapshot) -> Result<bool, EngineError> {
     let mut look = job("look", snapshot, &[], &Rights::Privileged);
-    // It never runs: what is in the volume of a container can be read all the same.
+    // It never runs: what is in the volume of a container can be read all the same. Others may look at the same time.
     look.rights = None;
+    look.name = format!("{}.{}", look.name, std::process::id());
     engine.create_job(&look).await?;
     let mark = engine.read_file(&look.name, "/snapshot/whole").await;
-    engine.remove_container(&look.name).await?;
-    Ok(mark?.is_some())
+    let removed = engine.remove_container(&look.name).await;
+    let mark = mark?;
+    removed.map(|()| mark.is_some())
 }
 
 /// Removes a container with the volumes that are its own.
@@ -183,7 +190,7 @@ fn job(how: &str, snapshot: &Snapshot, nodes: &[Data], rights: &Rights) -> Job {
             .collect(),
         environment: Vec::new(),
         mounts,
-        labels: job_labels("snapshot"),
+        labels: job_labels(SNAPSHOT_JOB),
         rights: Some(rights.clone()),
         host_network: false,
     }

@@ -40,7 +40,7 @@ pub fn files(
         text("/local-cluster/node.env", 0o644, environment(spec, node)),
         text("/local-cluster/kubeadm.yaml", 0o600, kubeadm),
         text("/local-cluster/routes", 0o644, routes),
-        text("/local-cluster/proxy.env", 0o600, variables(proxies)),
+        self::proxies(proxies),
         text(
             "/etc/cni/net.d/10-local-cluster.conflist",
             0o644,
@@ -52,6 +52,11 @@ pub fn files(
             .map(|file| text(&file.path, file.mode, file.text.clone())),
     );
     files
+}
+
+/// The client's proxy variables, for the node's runtime.
+pub fn proxies(proxies: &[(String, String)]) -> File<'static> {
+    text("/local-cluster/proxy.env", 0o600, variables(proxies))
 }
 
 fn text(path: &str, mode: u32, content: String) -> File<'static> {

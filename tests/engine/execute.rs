@@ -129,6 +129,7 @@ impl Run {
             text: "secret".to_owned(),
         };
         let making = Making {
+            port: None,
             spec,
             master: vec![file],
             authority: None,

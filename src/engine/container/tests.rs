@@ -155,7 +155,8 @@ fn a_master() {
             }
           }
         }
-      }
+      },
+      "StopTimeout": 20
     }
     "#);
 }

@@ -1,0 +1,71 @@
+//! What a run that was killed has left of copying and restoring: found, and brought to an end, by the next command that
+//! changes the cluster.
+
+use super::down::settle;
+use super::image;
+use super::session::{Identity, Session};
+use super::standing::Standing;
+use super::surroundings::Surroundings;
+use crate::cluster;
+use crate::engine::{Engine, EngineError, Facts, Found, label};
+use crate::error::Error;
+use crate::execute::{self, Times};
+use crate::plan::{self, Stage};
+use tokio_util::sync::CancellationToken;
+
+/// Removes the jobs that copy these volumes: a run that was killed has left them, and they hold what is to go.
+pub(super) async fn remove_copying(engine: &Engine, volumes: &[Found]) -> Result<(), EngineError> {
+    let jobs = engine.containers(label::JOB).await?;
+    let holds = |job: &&Found| {
+        volumes
+            .iter()
+            .any(|volume| job.volumes.contains(&volume.name))
+    };
+    settle(
+        jobs.iter()
+            .filter(holds)
+            .map(|job| engine.remove_container(&job.name)),
+    )
+    .await
+}
+
+/// All containers of the cluster, those that a restore has set aside among them.
+pub(super) async fn everything(engine: &Engine, identity: &Identity) -> Result<Vec<Found>, Error> {
+    let found = engine.containers(&identity.selector()).await;
+    found.map_err(|source| identity.not_found(source))
+}
+
+/// Brings a restore that was broken off to an end: as long as it was not complete, the cluster becomes what it was before.
+pub(super) async fn recover(
+    session: &Session,
+    engine: &Engine,
+    facts: &Facts,
+    identity: &Identity,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let volumes = engine.volumes(&identity.selector()).await;
+    let volumes = volumes.map_err(|source| identity.not_found(source))?;
+    remove_copying(engine, &volumes)
+        .await
+        .map_err(|source| Error::other("remove what copies the nodes' volumes", source))?;
+    let stages: Vec<Stage> = plan::snapshot::recover(&everything(engine, identity).await?);
+    if !stages.is_empty() {
+        session
+            .reporter
+            .note("a restore was broken off, and is brought to its end or taken back first");
+        let wanted = image::unneeded(session, cluster::DEFAULT_VERSION)?;
+        let surroundings = Surroundings::of(session);
+        let work = surroundings.work(engine, facts, &wanted, cancel, &session.reporter);
+        execute::run(&stages, &work, None, &mut Times::new()).await?;
+    }
+    let standing = Standing::of(engine, identity).await?;
+    for volume in &standing.stray {
+        engine.remove_volume(volume).await.map_err(|source| {
+            Error::other(
+                format!("remove volume {volume}, which nothing uses"),
+                source,
+            )
+        })?;
+    }
+    Ok(())
+}
