@@ -20,6 +20,9 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use tokio_util::sync::CancellationToken;
 
+/// After so many seconds Docker kills a node that was to stop: beyond all that the node gives itself for it.
+const STOP_TIMEOUT: i64 = 30;
+
 /// A volume in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -114,8 +117,7 @@ impl NodeContainer {
             exposed_ports: self
                 .publish
                 .map(|publish| vec![format!("{}/tcp", publish.container_port)]),
-            // Longer than its own unit takes to end what runs in it.
-            stop_timeout: Some(20),
+            stop_timeout: Some(STOP_TIMEOUT),
             host_config: Some(host),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),

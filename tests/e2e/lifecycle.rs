@@ -67,6 +67,18 @@ fn first_line(program: &Program) -> String {
 }
 
 fn stop_and_start(program: &Program) {
+    program.kubectl(&[
+        "apply",
+        "-f",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/ends.yaml"),
+    ]);
+    program.kubectl(&[
+        "wait",
+        "pod/patient",
+        "pod/stubborn",
+        "--for=condition=Ready",
+        "--timeout=60s",
+    ]);
     program.ok(&["stop"]);
     assert_eq!(states(program), ["exited"; 3]);
     assert_eq!(
@@ -92,6 +104,10 @@ fn stop_and_start(program: &Program) {
         String::from_utf8_lossy(&output.stderr)
     );
     assert_whole(program);
+    let word = program.exec("kube-node-1", &["cat", "/data/patient/word"]);
+    assert_eq!(word, "ended", "a pod has time for its end");
+    // What is left of the test's time is for others than the one that has to be killed.
+    program.kubectl(&["delete", "pod", "patient", "stubborn", "--grace-period=1"]);
     program.ok(&["start"]);
 }
 

@@ -156,7 +156,7 @@ fn a_master() {
           }
         }
       },
-      "StopTimeout": 20
+      "StopTimeout": 30
     }
     "#);
 }
