@@ -86,9 +86,9 @@ pub enum Output {
 pub enum Command {
     /// Bring the cluster up: make it, start it, or add what is missing
     Up(UpArgs),
-    /// Remove the nodes and all that is in them; network and kubeconfig stay
+    /// Remove the nodes and all that is in them; snapshots and network stay
     Down,
-    /// Remove the cluster: what `down` removes, its network and its kubeconfig
+    /// Remove the cluster: its nodes, snapshots, network and kubeconfig
     Clean(CleanArgs),
     /// Keep the cluster's state, and take the cluster back to it
     #[command(subcommand)]

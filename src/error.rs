@@ -241,10 +241,7 @@ fn own_hint(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     match ours(cause)? {
         Error::Message { hint, .. } => hint.clone(),
-        Error::Interrupted { .. } => Some(
-            "run the same command again to go on, or `local-cluster down` to remove what is there"
-                .into(),
-        ),
+        Error::Interrupted { .. } => Some("run the same command again to go on".into()),
         Error::Settings(_) | Error::Stage { .. } | Error::Other { .. } | Error::Command { .. } => {
             None
         }

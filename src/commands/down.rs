@@ -3,14 +3,15 @@
 
 use super::recovery::remove_copying;
 use super::session::{Identity, Session};
+use super::snapshot;
 use crate::cli::CleanArgs;
-use crate::engine::{Engine, EngineError, label};
+use crate::engine::{Engine, EngineError, Found, label};
 use crate::error::{Error, exit_code};
 use crate::execute::snapshot::SNAPSHOT_JOB;
 use crate::image::{CACHE_VOLUME, REPOSITORY};
 use crate::kubeconfig;
 use crate::report::Event;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{FRESH, Snapshot};
 use futures_util::future;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -28,8 +29,16 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
         vec!["the cluster was not there".to_owned()]
     } else {
         let flag = identity.flag();
+        let up = match fresh(session, &engine, &identity).await? {
+            Some(arguments) => {
+                format!(
+                    "local-cluster{flag} up{arguments}  # bring it back as it was when it was fresh"
+                )
+            }
+            None => format!("local-cluster{flag} up     # make it anew"),
+        };
         vec![
-            format!("local-cluster{flag} up     # bring it back as it was when it was fresh"),
+            up,
             format!(
                 "local-cluster{flag} clean  # remove its snapshots, network and kubeconfig too"
             ),
@@ -37,6 +46,26 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
     };
     finish(session, began, next);
     Ok(exit_code::OK)
+}
+
+/// What `up` has to be given for the snapshot of the fresh cluster to be used; none where there is none.
+async fn fresh(
+    session: &Session,
+    engine: &Engine,
+    identity: &Identity,
+) -> Result<Option<String>, Error> {
+    let snapshots = snapshot::of_cluster(engine, identity).await?;
+    let workers = snapshots
+        .get(FRESH)
+        .map(|fresh| fresh.of.nodes.len().saturating_sub(1));
+    let set = usize::from(session.settings()?.cluster.num_nodes);
+    Ok(workers.map(|workers| {
+        if workers == set {
+            String::new()
+        } else {
+            format!(" --num-nodes {workers}")
+        }
+    }))
 }
 
 /// `clean`.
@@ -159,13 +188,23 @@ async fn remove_network(engine: &Engine, identity: &Identity) -> Result<(), Engi
     Ok(())
 }
 
+/// The containers of jobs. The node image was made of a job's container and has its labels, and so has all that is made of
+/// it: nodes, and what keeps a preload volume.
+pub(super) async fn jobs(engine: &Engine) -> Result<Vec<Found>, EngineError> {
+    let mut jobs = engine.containers(label::JOB).await?;
+    jobs.retain(|job| {
+        !job.labels.contains_key(label::CLUSTER) && !job.labels.contains_key(label::PRELOAD)
+    });
+    Ok(jobs)
+}
+
 /// Removes the containers of jobs that a killed run has left behind.
 async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
-    let jobs = engine.containers(label::JOB).await?;
+    let jobs = jobs(engine).await?;
     // Those that copy snapshots belong to a cluster, whose lock is another.
     let ours = jobs
         .iter()
-        .filter(|job| job.labels.get(label::JOB).map(String::as_str) != Some(SNAPSHOT_JOB));
+        .filter(|job| job.labels[label::JOB] != SNAPSHOT_JOB);
     settle(ours.map(|job| engine.remove_container(&job.name))).await
 }
 

@@ -1,6 +1,7 @@
 //! The commands that look at a cluster and use it: `status`, `kubectl`, `exec`, `kubeconfig`, `apiserver-port`, `version`.
 
 use super::print;
+use super::recovery::everything;
 use super::session::{Identity, Session};
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
@@ -8,6 +9,7 @@ use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
 use crate::inventory::{ClusterState, is_master, remedy, word};
 use crate::node::access;
+use crate::plan;
 use crate::ready;
 use rustix::fs::FileType;
 use serde_json::json;
@@ -127,6 +129,14 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
 pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
+    if !plan::snapshot::recover(&everything(&engine, &identity).await?).is_empty() {
+        session.reporter.warn(
+            "a restore of this cluster is under way or was broken off",
+            Some(
+                "the next command that changes the cluster takes it back, or brings it to its end",
+            ),
+        );
+    }
     let containers = identity.containers(&engine).await?;
     let (published, ready) = ask(&engine, &containers).await;
     let rows: Vec<_> = containers

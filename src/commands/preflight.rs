@@ -50,7 +50,10 @@ pub(super) fn check_settings(
             spec.names.context(),
             plan::describe(&differences)
         ),
-        "give the settings that it has, or remove it with `local-cluster down` and make it anew",
+        format!(
+            "give the settings that it has, or remove it with `local-cluster{} down` and make it anew",
+            identity.flag()
+        ),
     ))
 }
 

@@ -1,13 +1,14 @@
 //! What a run that was killed has left of copying and restoring: found, and brought to an end, by the next command that
 //! changes the cluster.
 
-use super::down::settle;
+use super::client;
+use super::down::{jobs, settle};
 use super::image;
 use super::session::{Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use crate::cluster;
-use crate::engine::{Engine, EngineError, Facts, Found, label};
+use crate::engine::{Engine, EngineError, Facts, Found};
 use crate::error::Error;
 use crate::execute::{self, Times};
 use crate::plan::{self, Stage};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Removes the jobs that copy these volumes: a run that was killed has left them, and they hold what is to go.
 pub(super) async fn remove_copying(engine: &Engine, volumes: &[Found]) -> Result<(), EngineError> {
-    let jobs = engine.containers(label::JOB).await?;
+    let jobs = jobs(engine).await?;
     let holds = |job: &&Found| {
         volumes
             .iter()
@@ -59,6 +60,11 @@ pub(super) async fn recover(
         execute::run(&stages, &work, None, &mut Times::new()).await?;
     }
     let standing = Standing::of(engine, identity).await?;
+    if !stages.is_empty() && standing.master().is_some() {
+        // The restored cluster may have had another authority.
+        let spec = standing.spec(identity, standing.workers.clone())?;
+        client::write_kubeconfig(session, engine, identity, &spec).await?;
+    }
     for volume in &standing.stray {
         engine.remove_volume(volume).await.map_err(|source| {
             Error::other(

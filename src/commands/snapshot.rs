@@ -4,7 +4,7 @@ use super::recovery::{everything, recover, remove_copying};
 use super::session::{self, Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
-use super::{client, image, preflight, print, up};
+use super::{image, preflight, print, up};
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, ClusterSpec, Names};
 use crate::engine::{Engine, Facts, Found, State, label};
@@ -26,7 +26,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 /// The snapshots of a cluster, by name.
-async fn of_cluster(
+pub(super) async fn of_cluster(
     engine: &Engine,
     identity: &Identity,
 ) -> Result<BTreeMap<String, Snapshot>, Error> {
@@ -455,8 +455,9 @@ async fn go_back(
             .map_err(|source| Error::other(format!("start {} again", node.name), source))?;
     }
     if before.master().is_some() {
-        let spec = before.spec(identity, before.workers.clone())?;
-        client::write_kubeconfig(session, engine, identity, &spec).await?;
+        session
+            .reporter
+            .note("the cluster is what it was before, and its nodes are starting");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::drain::Drain;
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work};
+use crate::node::phases::Phases;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
@@ -165,7 +166,9 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
     bring_to_ready(session, identity, &spec, &work, &stages, &mut times).await?;
-    if !stays && snapshot.is_none() {
+    let master = observed.nodes.get(&spec.master().container);
+    let was_unfinished = master.is_some_and(|node| node.phases == Some(Phases::Running));
+    if (!stays || was_unfinished) && snapshot.is_none() {
         snapshot::keep_fresh(session, &work, identity, &mut times).await?;
     }
 
@@ -292,7 +295,7 @@ fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Err
         "local-cluster{flag} kubectl get nodes  # with the matching kubectl"
     ));
     next.push(format!(
-        "local-cluster{flag} down               # remove the cluster's nodes, and all that was done in them"
+        "local-cluster{flag} stop               # stop it, and keep all that is in it"
     ));
     Ok(next)
 }

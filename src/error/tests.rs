@@ -124,7 +124,7 @@ fn interruptions_say_how_to_go_on() {
     insta::assert_snapshot!(shown(&Error::Interrupted { after: "nodes".into() }), @r"
     error: interrupted after stage `nodes`
 
-    hint: run the same command again to go on, or `local-cluster down` to remove what is there
+    hint: run the same command again to go on
     ");
     let early = Error::Interrupted {
         after: String::new(),

@@ -137,13 +137,16 @@ impl Fake {
         self.asked().into_iter().map(|asked| asked.what).collect()
     }
 
+    /// All times that this was asked.
+    pub(crate) fn all(&self, what: &str) -> Vec<Asked> {
+        let mut all = self.asked();
+        all.retain(|asked| asked.what == what);
+        all
+    }
+
     /// The one time that this was asked.
     pub(crate) fn only(&self, what: &str) -> Asked {
-        let mut found: Vec<Asked> = self
-            .asked()
-            .into_iter()
-            .filter(|asked| asked.what == what)
-            .collect();
+        let mut found = self.all(what);
         assert_eq!(found.len(), 1, "{what} in {:?}", self.log());
         found.remove(0)
     }
