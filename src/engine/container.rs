@@ -243,10 +243,10 @@ impl Engine {
             .doing(|| format!("stop container {name}"))
     }
 
-    /// Stops a container whose state is not wanted any more: what does not end within a second is killed.
+    /// Stops a container at once: what it has written is there, as after a power cut without the loss of what was not synced.
     pub async fn halt(&self, name: &str) -> Result<(), EngineError> {
         let options = StopContainerOptions {
-            t: Some(1),
+            t: Some(0),
             ..StopContainerOptions::default()
         };
         self.patient()
