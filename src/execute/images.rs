@@ -308,6 +308,21 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         .await
         .map_err(refused);
     images.finish();
+    let result = match result {
+        Ok(()) => {
+            // What tells that the volume is whole stays for long, and must not keep the cache in use.
+            let seal = Job {
+                command: vec!["/bin/true".to_owned()],
+                mounts: job.mounts[..1].to_vec(),
+                rights: None,
+                host_network: false,
+                ..job.clone()
+            };
+            let sealed = work.engine.run_job(&seal, None, work.cancel, |_| {}).await;
+            sealed.map_err(refused)
+        }
+        Err(error) => Err(error),
+    };
     if result.is_err() {
         // Nothing half-made stays: neither the container that would say so nor the volume.
         work.engine
