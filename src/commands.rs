@@ -11,6 +11,7 @@ mod making;
 mod node;
 mod preflight;
 mod recovery;
+mod restore;
 mod session;
 mod snapshot;
 mod standing;
@@ -110,7 +111,7 @@ async fn snapshot_command(session: &Session, command: &cli::SnapshotCommand) -> 
     match command {
         cli::SnapshotCommand::Save { name } => snapshot::save(session, name.as_deref()).await,
         cli::SnapshotCommand::List => snapshot::list(session).await,
-        cli::SnapshotCommand::Restore { name } => snapshot::restore(session, name).await,
+        cli::SnapshotCommand::Restore { name } => restore::run(session, name).await,
         cli::SnapshotCommand::Rm { name } => snapshot::remove(session, name).await,
     }
 }

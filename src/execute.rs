@@ -5,7 +5,7 @@ mod images;
 mod members;
 pub mod snapshot;
 
-use crate::cluster::{ClusterSpec, Names};
+use crate::cluster::ClusterSpec;
 use crate::drain::Drain;
 use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::Error;
@@ -234,15 +234,10 @@ pub async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
 
 /// Labels of everything that belongs to a cluster.
 pub fn cluster_labels(spec: &ClusterSpec) -> BTreeMap<String, String> {
-    cluster_labels_of(&spec.names, spec.id.get())
-}
-
-/// The same for a cluster of which only this is known.
-pub fn cluster_labels_of(names: &Names, id: u8) -> BTreeMap<String, String> {
     use crate::engine::label::{CLUSTER, ID, VERSION};
     [
-        (CLUSTER, names.context()),
-        (ID, id.to_string()),
+        (CLUSTER, spec.names.context()),
+        (ID, spec.id.to_string()),
         (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

@@ -218,6 +218,24 @@ impl Reporter {
         self.lock().send(event);
     }
 
+    /// A command begins, on this cluster or on none.
+    pub fn started(&self, command: &str, cluster: Option<String>) {
+        self.send(Event::RunStarted {
+            command: command.to_owned(),
+            cluster,
+        });
+    }
+
+    /// A command has ended well: where its time went, and what to do next.
+    pub fn finished(&self, stages: Vec<(String, Duration)>, total: Duration, next: Vec<String>) {
+        self.send(Event::Summary { stages, total });
+        self.send(Event::RunFinished {
+            ok: true,
+            next,
+            log: None,
+        });
+    }
+
     /// Says something worth knowing.
     pub fn note(&self, text: impl Into<String>) {
         self.send(Event::Note { text: text.into() });

@@ -107,22 +107,13 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
 }
 
 fn begin(session: &Session, command: &str, identity: &Identity) {
-    session.reporter.send(Event::RunStarted {
-        command: command.to_owned(),
-        cluster: Some(identity.names.context()),
-    });
+    session
+        .reporter
+        .started(command, Some(identity.names.context()));
 }
 
 fn finish(session: &Session, began: Instant, next: Vec<String>) {
-    session.reporter.send(Event::Summary {
-        stages: Vec::new(),
-        total: began.elapsed(),
-    });
-    session.reporter.send(Event::RunFinished {
-        ok: true,
-        next,
-        log: None,
-    });
+    session.reporter.finished(Vec::new(), began.elapsed(), next);
 }
 
 /// Runs a part as a stage of its own, with its time.
@@ -151,7 +142,7 @@ async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, Eng
     let selector = identity.selector();
     let containers = engine.containers(&selector).await?;
     let volumes = engine.volumes(&selector).await?;
-    remove_copying(engine, &volumes).await?;
+    remove_copying(engine, &selector).await?;
     settle(
         containers
             .iter()

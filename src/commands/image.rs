@@ -10,7 +10,6 @@ use crate::error::{Error, exit_code};
 use crate::image::base::BaseChoice;
 use crate::image::{ImageInputs, ImagePlan, Origin};
 use crate::plan::{Observed, Stage, plan_images};
-use crate::report::Event;
 use crate::settings::{Settings, SourceKind};
 use crate::signal;
 use crate::snapshot::Snapshot;
@@ -31,14 +30,8 @@ pub(super) struct Wanted {
 pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     let cancel = signal::watch(session.reporter.clone());
     let engine = session.engine().await?;
-    let facts = engine
-        .facts()
-        .await
-        .map_err(|source| Error::other("use the Docker engine", source))?;
-    session.reporter.send(Event::RunStarted {
-        command: "image build".to_owned(),
-        cluster: None,
-    });
+    let facts = super::session::facts(&engine).await?;
+    session.reporter.started("image build", None);
     let began = std::time::Instant::now();
     let lock = session.lock_images(&cancel).await?;
     let version = version(session).await?;
@@ -52,15 +45,11 @@ pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     crate::execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(lock);
-    session.reporter.send(Event::Summary {
-        stages: times,
-        total: began.elapsed(),
-    });
-    session.reporter.send(Event::RunFinished {
-        ok: true,
-        next: vec![format!("the node image is {}", wanted.images.node)],
-        log: None,
-    });
+    session.reporter.finished(
+        times,
+        began.elapsed(),
+        vec![format!("the node image is {}", wanted.images.node)],
+    );
     Ok(exit_code::OK)
 }
 

@@ -3,7 +3,7 @@
 
 use super::image::{self, Wanted};
 use super::recovery::recover;
-use super::session::{Identity, Session};
+use super::session::{self, Identity, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use super::up;
@@ -17,7 +17,7 @@ use crate::lock::Lock;
 use crate::node::access;
 use crate::plan::{self, Stage, lifecycle};
 use crate::ready::{self, Patience};
-use crate::report::{Event, Reporter};
+use crate::report::Reporter;
 use crate::signal;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// A cluster that something is done to.
 struct Target {
     engine: Engine,
+    facts: Facts,
     identity: Identity,
     _lock: Lock,
     began: Instant,
@@ -42,19 +43,9 @@ impl Target {
         let engine = session.engine().await?;
         let identity = session.identity(&engine).await?;
         let lock = session.lock(&identity)?;
-        let facts = engine
-            .facts()
-            .await
-            .map_err(|source| Error::other("use the Docker engine", source))?;
-        recover(
-            session,
-            &engine,
-            &facts,
-            &identity,
-            &CancellationToken::new(),
-        )
-        .await?;
-        let standing = Standing::of(&engine, &identity).await?;
+        let facts = session::facts(&engine).await?;
+        let cancel = CancellationToken::new();
+        let standing = recover(session, &engine, &facts, &identity, &cancel).await?;
         let containers = &standing.containers;
         if containers.is_empty() {
             return Err(identity.absent());
@@ -68,12 +59,12 @@ impl Target {
         } else {
             named.collect::<Result<_, Error>>()?
         };
-        session.reporter.send(Event::RunStarted {
-            command: command.to_owned(),
-            cluster: Some(identity.names.context()),
-        });
+        session
+            .reporter
+            .started(command, Some(identity.names.context()));
         Ok(Self {
             engine,
+            facts,
             identity,
             _lock: lock,
             began,
@@ -171,7 +162,7 @@ impl Target {
         spec: &ClusterSpec,
         stages: &[Stage],
     ) -> Result<u8, Error> {
-        let work = tools.work(&self.engine, &session.reporter);
+        let work = tools.work(self, &session.reporter);
         let mut times = vec![("check".to_owned(), self.began.elapsed())];
         if self.whole {
             let (identity, times) = (&self.identity, &mut times);
@@ -191,47 +182,39 @@ impl Target {
     }
 
     fn finish(&self, session: &Session, times: Times, next: Vec<String>) {
-        session.reporter.send(Event::Summary {
-            stages: times,
-            total: self.began.elapsed(),
-        });
-        session.reporter.send(Event::RunFinished {
-            ok: true,
-            next,
-            log: None,
-        });
+        session.reporter.finished(times, self.began.elapsed(), next);
     }
 }
 
 /// What steps are carried out with. None of these commands makes an image.
 struct Tools {
-    facts: Facts,
     surroundings: Surroundings,
     unneeded: Wanted,
     cancel: CancellationToken,
 }
 
 impl Tools {
-    async fn new(
+    fn new(
         session: &Session,
-        engine: &Engine,
         version: KubernetesVersion,
         cancel: CancellationToken,
     ) -> Result<Self, Error> {
         Ok(Self {
-            facts: engine
-                .facts()
-                .await
-                .map_err(|source| Error::other("use the Docker engine", source))?,
             surroundings: Surroundings::of(session),
             unneeded: image::unneeded(session, version)?,
             cancel,
         })
     }
 
-    fn work<'a>(&'a self, engine: &'a Engine, reporter: &'a Reporter) -> Work<'a> {
+    fn work<'a>(&'a self, target: &'a Target, reporter: &'a Reporter) -> Work<'a> {
         let (surroundings, cancel) = (&self.surroundings, &self.cancel);
-        surroundings.work(engine, &self.facts, &self.unneeded, cancel, reporter)
+        surroundings.work(
+            &target.engine,
+            &target.facts,
+            &self.unneeded,
+            cancel,
+            reporter,
+        )
     }
 }
 
@@ -259,9 +242,9 @@ async fn halt(
     (now, back): (&str, &str),
 ) -> Result<u8, Error> {
     let cancel = CancellationToken::new();
-    let tools = Tools::new(session, &target.engine, DEFAULT_VERSION, cancel).await?;
+    let tools = Tools::new(session, DEFAULT_VERSION, cancel)?;
     let mut times = Times::new();
-    let work = tools.work(&target.engine, &session.reporter);
+    let work = tools.work(target, &session.reporter);
     execute::run(stages, &work, None, &mut times).await?;
     let rested: Vec<&str> = target
         .nodes()
@@ -299,7 +282,7 @@ pub(super) async fn start(session: &Session, nodes: &Nodes) -> Result<u8, Error>
         return Err(target.incomplete());
     }
     target.needs_master(|_| true)?;
-    let tools = Tools::new(session, &target.engine, spec.version, cancel).await?;
+    let tools = Tools::new(session, spec.version, cancel)?;
     target.wake(session, &tools, &spec, &stages).await
 }
 
@@ -312,6 +295,6 @@ pub(super) async fn unpause(session: &Session, nodes: &Nodes) -> Result<u8, Erro
     let stages = lifecycle::unpause(&target.nodes());
     // What is stopped is not thawed, and nobody waits for it.
     target.leave_out_stopped(&session.reporter);
-    let tools = Tools::new(session, &target.engine, spec.version, cancel).await?;
+    let tools = Tools::new(session, spec.version, cancel)?;
     target.wake(session, &tools, &spec, &stages).await
 }

@@ -4,7 +4,7 @@
 use super::inspect::{self, must_run};
 use super::making::making;
 use super::recovery::recover;
-use super::session::{Identity, Session};
+use super::session::{self, Identity, Session};
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
 use super::{image, preflight, print};
@@ -19,7 +19,7 @@ use crate::lock::Lock;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
-use crate::report::{Event, print_data};
+use crate::report::print_data;
 use crate::signal;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -45,25 +45,22 @@ impl Change {
         let began = Instant::now();
         let cancel = signal::watch(session.reporter.clone());
         let engine = session.engine().await?;
-        let facts = engine
-            .facts()
-            .await
-            .map_err(|source| Error::other("use the Docker engine", source))?;
+        let facts = session::facts(&engine).await?;
         let identity = session.identity(&engine).await?;
         // A dry run changes nothing, and is in nobody's way.
         let lock = if dry_run {
             None
         } else {
-            session.reporter.send(Event::RunStarted {
-                command: command.to_owned(),
-                cluster: Some(identity.names.context()),
-            });
+            session
+                .reporter
+                .started(command, Some(identity.names.context()));
             Some(session.lock(&identity)?)
         };
-        if !dry_run {
-            recover(session, &engine, &facts, &identity, &cancel).await?;
-        }
-        let standing = Standing::of(&engine, &identity).await?;
+        let standing = if dry_run {
+            Standing::of(&engine, &identity).await?
+        } else {
+            recover(session, &engine, &facts, &identity, &cancel).await?
+        };
         let master = standing.master().ok_or_else(|| identity.absent())?.clone();
         must_run(&identity, &master)?;
         Ok(Self {
@@ -111,15 +108,7 @@ impl Change {
             pod_ranges::assign(&client, spec).await
         };
         execute::stage("ready", reporter, &mut times, waiting).await?;
-        reporter.send(Event::Summary {
-            stages: times,
-            total: self.began.elapsed(),
-        });
-        reporter.send(Event::RunFinished {
-            ok: true,
-            next: Vec::new(),
-            log: None,
-        });
+        reporter.finished(times, self.began.elapsed(), Vec::new());
         Ok(exit_code::OK)
     }
 }

@@ -14,9 +14,13 @@ use crate::execute::{self, Times};
 use crate::plan::{self, Stage};
 use tokio_util::sync::CancellationToken;
 
-/// Removes the jobs that copy these volumes: a run that was killed has left them, and they hold what is to go.
-pub(super) async fn remove_copying(engine: &Engine, volumes: &[Found]) -> Result<(), EngineError> {
+/// Removes the jobs that copy this cluster's volumes: a run that was killed has left them, and they hold what is to go.
+pub(super) async fn remove_copying(engine: &Engine, selector: &str) -> Result<(), EngineError> {
     let jobs = jobs(engine).await?;
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let volumes = engine.volumes(selector).await?;
     let holds = |job: &&Found| {
         volumes
             .iter()
@@ -37,16 +41,15 @@ pub(super) async fn everything(engine: &Engine, identity: &Identity) -> Result<V
 }
 
 /// Brings a restore that was broken off to an end: as long as it was not complete, the cluster becomes what it was before.
+/// Gives the cluster as it stands then.
 pub(super) async fn recover(
     session: &Session,
     engine: &Engine,
     facts: &Facts,
     identity: &Identity,
     cancel: &CancellationToken,
-) -> Result<(), Error> {
-    let volumes = engine.volumes(&identity.selector()).await;
-    let volumes = volumes.map_err(|source| identity.not_found(source))?;
-    remove_copying(engine, &volumes)
+) -> Result<Standing, Error> {
+    remove_copying(engine, &identity.selector())
         .await
         .map_err(|source| Error::other("remove what copies the nodes' volumes", source))?;
     let stages: Vec<Stage> = plan::snapshot::recover(&everything(engine, identity).await?);
@@ -59,19 +62,19 @@ pub(super) async fn recover(
         let work = surroundings.work(engine, facts, &wanted, cancel, &session.reporter);
         execute::run(&stages, &work, None, &mut Times::new()).await?;
     }
-    let standing = Standing::of(engine, identity).await?;
+    let mut standing = Standing::of(engine, identity).await?;
     if !stages.is_empty() && standing.master().is_some() {
         // The restored cluster may have had another authority.
         let spec = standing.spec(identity, standing.workers.clone())?;
         client::write_kubeconfig(session, engine, identity, &spec).await?;
     }
-    for volume in &standing.stray {
-        engine.remove_volume(volume).await.map_err(|source| {
+    for volume in std::mem::take(&mut standing.stray) {
+        engine.remove_volume(&volume).await.map_err(|source| {
             Error::other(
                 format!("remove volume {volume}, which nothing uses"),
                 source,
             )
         })?;
     }
-    Ok(())
+    Ok(standing)
 }

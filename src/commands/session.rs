@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, NodeCommand, Output, SnapshotCommand};
 use crate::cluster::{ClusterId, Names};
-use crate::engine::{Engine, EngineError, Found, Network, label};
+use crate::engine::{Engine, EngineError, Facts, Found, Network, label};
 use crate::error::Error;
 use crate::lock::{self, Lock};
 use crate::plan;
@@ -305,6 +305,12 @@ fn is_remote(host: &str) -> bool {
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback());
     scheme == "ssh" || !is_this
+}
+
+/// What the engine says of itself.
+pub(super) async fn facts(engine: &Engine) -> Result<Facts, Error> {
+    let facts = engine.facts().await;
+    facts.map_err(|source| Error::other("use the Docker engine", source))
 }
 
 /// All networks of the engine.

@@ -19,7 +19,7 @@ use crate::node::phases::Phases;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
-use crate::report::{Event, print_data};
+use crate::report::print_data;
 use crate::signal;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -39,10 +39,7 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Err
         Some(session.lock(&identity)?)
     };
     if !dry_run {
-        reporter.send(Event::RunStarted {
-            command: "up".to_owned(),
-            cluster: Some(identity.names.context()),
-        });
+        reporter.started("up", Some(identity.names.context()));
     }
     loop {
         let up = Up {
@@ -99,15 +96,13 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         began,
     } = *up;
     let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
-    let facts = engine
-        .facts()
-        .await
-        .map_err(|source| Error::other("use the Docker engine", source))?;
+    let facts = session::facts(engine).await?;
     let version = image::version(session).await?;
-    if !dry_run {
-        recover(session, engine, &facts, identity, cancel).await?;
-    }
-    let standing = Standing::of(engine, identity).await?;
+    let standing = if dry_run {
+        Standing::of(engine, identity).await?
+    } else {
+        recover(session, engine, &facts, identity, cancel).await?
+    };
     let mut spec = spec(
         session,
         identity,
@@ -169,18 +164,10 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     let master = observed.nodes.get(&spec.master().container);
     let was_unfinished = master.is_some_and(|node| node.phases == Some(Phases::Running));
     if (!stays || was_unfinished) && snapshot.is_none() {
-        snapshot::keep_fresh(session, &work, identity, &mut times).await?;
+        snapshot::keep_fresh(session, &work, identity, &spec, &mut times).await?;
     }
 
-    reporter.send(Event::Summary {
-        stages: times,
-        total: began.elapsed(),
-    });
-    reporter.send(Event::RunFinished {
-        ok: true,
-        next: next_steps(session, identity)?,
-        log: None,
-    });
+    reporter.finished(times, began.elapsed(), next_steps(session, identity)?);
     Ok(exit_code::OK)
 }
 

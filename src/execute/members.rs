@@ -1,6 +1,6 @@
 //! The steps that speak with a cluster's API server about its nodes.
 
-use super::{Making, Work};
+use super::{Making, Work, cluster};
 use crate::cluster::NodeSpec;
 use crate::drain;
 use crate::error::Error;
@@ -103,14 +103,7 @@ pub(super) async fn retire(
         halted => halted.map_err(refused)?,
     }
     drain::forget(&client(work, making).await?, &node.name).await?;
-    work.engine
-        .remove_container(&node.container)
-        .await
-        .map_err(refused)?;
-    work.engine
-        .remove_volume(&node.volume)
-        .await
-        .map_err(refused)
+    cluster::remove_node(work, node).await
 }
 
 #[cfg(test)]

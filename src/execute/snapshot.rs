@@ -1,6 +1,7 @@
 //! The copying of nodes' data volumes into a snapshot, and back.
 
 use super::{Making, Work, cluster_labels};
+use crate::cluster::NodeSpec;
 use crate::engine::{Engine, EngineError, Found, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{File, archive};
@@ -17,15 +18,6 @@ pub const SNAPSHOT_JOB: &str = "snapshot";
 /// Where the job's script is.
 const SCRIPT: &str = "/usr/local/lib/local-cluster/snapshot";
 
-/// A node whose data is copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Data {
-    /// Its name in Kubernetes.
-    pub node: String,
-    /// Its data volume.
-    pub volume: String,
-}
-
 /// How far the job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -41,7 +33,7 @@ enum Progress {
 pub async fn save(
     work: &Work<'_>,
     snapshot: &Snapshot,
-    nodes: &[Data],
+    nodes: &[NodeSpec],
     running: &[String],
     rights: &Rights,
 ) -> Result<Duration, Error> {
@@ -110,20 +102,16 @@ pub(super) async fn fill(
     snapshot: &Snapshot,
 ) -> Result<(), Error> {
     let refused = |source| Error::other(format!("bring back snapshot `{}`", snapshot.name), source);
-    let data = making.spec.nodes.iter().map(|node| Data {
-        node: node.name.clone(),
-        volume: node.volume.clone(),
-    });
-    let data: Vec<Data> = data.collect();
+    let nodes = &making.spec.nodes;
     let mut labels = cluster_labels(making.spec);
     labels.insert(label::RESTORED.to_owned(), snapshot.name.clone());
-    for node in &data {
+    for node in nodes {
         work.engine
             .create_volume(&node.volume, &labels)
             .await
             .map_err(refused)?;
     }
-    let job = job("restore", snapshot, &data, &making.rights);
+    let job = job("restore", snapshot, nodes, &making.rights);
     let output = |line: &str| output(work, line);
     let worked = work.engine.run_job(&job, None, work.cancel, output).await;
     let removed = work.engine.remove_container(&job.name).await;
@@ -167,7 +155,7 @@ async fn reaches(
     progress.wait_for(|now| *now == wanted).await.map(|_| ())
 }
 
-fn job(how: &str, snapshot: &Snapshot, nodes: &[Data], rights: &Rights) -> Job {
+fn job(how: &str, snapshot: &Snapshot, nodes: &[NodeSpec], rights: &Rights) -> Job {
     let mount = |volume: &str, target: String, read_only| Mount {
         volume: volume.to_owned(),
         target,
@@ -178,9 +166,9 @@ fn job(how: &str, snapshot: &Snapshot, nodes: &[Data], rights: &Rights) -> Job {
     mounts.extend(
         nodes
             .iter()
-            .map(|data| mount(&data.volume, format!("/nodes/{}", data.node), saves)),
+            .map(|node| mount(&node.volume, format!("/nodes/{}", node.name), saves)),
     );
-    let names = nodes.iter().map(|data| data.node.clone());
+    let names = nodes.iter().map(|node| node.name.clone());
     Job {
         name: format!("{}.{how}", snapshot.volume),
         image: snapshot.of.image.clone(),
