@@ -9,14 +9,16 @@ mod container;
 mod error;
 mod exec;
 mod image;
+mod job;
 pub mod label;
 mod object;
 mod rights;
 
-pub use container::{Job, Mount, NodeContainer, Publish};
+pub use container::{Mount, NodeContainer, Publish};
 pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;
+pub use job::Job;
 pub use object::{Found, Network, Published, State};
 pub use rights::Rights;
 

@@ -2,23 +2,20 @@
 
 use super::error::{Doing, absent_is_fine};
 use super::{Engine, EngineError, Rights};
-use bollard::container::LogOutput;
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig,
     HostConfigCgroupnsModeEnum, Mount as DockerMount, MountType, MountVolumeOptions,
     NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, LogsOptions, RemoveContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, RemoveContainerOptions,
     RenameContainerOptions, StartContainerOptions, StopContainerOptions, UploadToContainerOptions,
-    WaitContainerOptions,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::net::Ipv4Addr;
-use tokio_util::sync::CancellationToken;
 
 /// After so many seconds Docker kills a node that was to stop: beyond all that the node gives itself for it.
 const STOP_TIMEOUT: i64 = 30;
@@ -146,51 +143,7 @@ impl NodeContainer {
     }
 }
 
-/// A container that does one thing and ends: a build, the filling of a volume.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The container's name: two of the same job cannot run at once.
-    pub name: String,
-    /// Its image.
-    pub image: String,
-    /// Program and arguments, instead of the image's own.
-    pub command: Vec<String>,
-    /// Environment as `NAME=value`.
-    pub environment: Vec<String>,
-    /// Volumes.
-    pub mounts: Vec<Mount>,
-    /// Labels by which the container is found.
-    pub labels: BTreeMap<String, String>,
-    /// What it may do; none for a plain container.
-    pub rights: Option<Rights>,
-    /// The engine host's own network, so that its registries and proxies answer as they do there.
-    pub host_network: bool,
-}
-
-impl Job {
-    fn body(&self) -> ContainerCreateBody {
-        let mut host = HostConfig {
-            mounts: Some(self.mounts.iter().map(docker_mount).collect()),
-            network_mode: self.host_network.then(|| "host".to_owned()),
-            init: Some(true),
-            ..HostConfig::default()
-        };
-        if let Some(rights) = &self.rights {
-            rights.apply(&mut host);
-        }
-        ContainerCreateBody {
-            image: Some(self.image.clone()),
-            entrypoint: Some(self.command.clone()),
-            cmd: Some(Vec::new()),
-            env: Some(self.environment.clone()),
-            labels: Some(self.labels.clone().into_iter().collect()),
-            host_config: Some(host),
-            ..ContainerCreateBody::default()
-        }
-    }
-}
-
-fn docker_mount(mount: &Mount) -> DockerMount {
+pub(super) fn docker_mount(mount: &Mount) -> DockerMount {
     DockerMount {
         target: Some(mount.target.clone()),
         source: Some(mount.volume.clone()),
@@ -357,124 +310,6 @@ impl Engine {
             .read_to_end(&mut content)
             .map_err(unreadable)?;
         Ok(Some(content))
-    }
-
-    /// Makes a job's container. One of that name that is there already is replaced: a run that is over left it.
-    pub async fn create_job(&self, job: &Job) -> Result<(), EngineError> {
-        self.remove_container(&job.name).await?;
-        self.create(&job.name, job.body()).await
-    }
-
-    /// Makes a job's container, with files, and runs it to its end.
-    pub async fn run_job(
-        &self,
-        job: &Job,
-        upload: Option<Vec<u8>>,
-        cancel: &CancellationToken,
-        line: impl FnMut(&str) + Send,
-    ) -> Result<(), EngineError> {
-        self.create_job(job).await?;
-        if let Some(archive) = upload {
-            self.upload(&job.name, archive).await?;
-        }
-        self.follow_job(job, cancel, line).await
-    }
-
-    /// Runs a job that was made to its end and hands on each line that it prints. The container stays, with its exit
-    /// status.
-    pub async fn follow_job(
-        &self,
-        job: &Job,
-        cancel: &CancellationToken,
-        mut line: impl FnMut(&str) + Send,
-    ) -> Result<(), EngineError> {
-        let name = &job.name;
-        let action = || format!("run `{}` in container {name}", job.command.join(" "));
-        self.start(name).await?;
-        let options = LogsOptions {
-            follow: true,
-            stdout: true,
-            stderr: true,
-            tail: "all".to_owned(),
-            ..LogsOptions::default()
-        };
-        let mut logs = self.docker.logs(name, Some(options));
-        let mut lines = Lines::default();
-        loop {
-            let part = tokio::select! {
-                part = logs.next() => part,
-                () = cancel.cancelled() => {
-                    self.remove_container(name).await?;
-                    return Err(EngineError::Interrupted { action: action() });
-                }
-            };
-            match part {
-                Some(part) => lines.take(&part.doing(action)?, &mut line),
-                None => break,
-            }
-        }
-        lines.finish(&mut line);
-        let status = self.exit_status(name).await?;
-        if status == 0 {
-            return Ok(());
-        }
-        Err(EngineError::Failed {
-            action: action(),
-            status,
-            output: lines.last,
-        })
-    }
-
-    async fn exit_status(&self, name: &str) -> Result<i64, EngineError> {
-        let mut waiting = self
-            .docker
-            .wait_container(name, None::<WaitContainerOptions>);
-        match waiting.next().await {
-            Some(Ok(ended)) => Ok(ended.status_code),
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(source)) => Err(source).doing(|| format!("wait for container {name}")),
-            None => Ok(-1),
-        }
-    }
-}
-
-/// Output cut into lines, with the last of them kept for the message of a failure.
-#[derive(Default)]
-struct Lines {
-    /// Bytes and not text: a part may end within a character.
-    pending: Vec<u8>,
-    last: Vec<String>,
-}
-
-impl Lines {
-    const KEPT: usize = 20;
-
-    fn take(&mut self, part: &LogOutput, line: &mut impl FnMut(&str)) {
-        self.pending.extend_from_slice(part.as_ref());
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let rest = self.pending.split_off(end + 1);
-            let whole = std::mem::replace(&mut self.pending, rest);
-            self.tell(&whole, line);
-        }
-    }
-
-    /// The end of an output may lack its line break, and is often what tells most.
-    fn finish(&mut self, line: &mut impl FnMut(&str)) {
-        if !self.pending.is_empty() {
-            let whole = std::mem::take(&mut self.pending);
-            self.tell(&whole, line);
-        }
-    }
-
-    fn tell(&mut self, whole: &[u8], line: &mut impl FnMut(&str)) {
-        let text = String::from_utf8_lossy(whole)
-            .trim_end_matches(['\r', '\n'])
-            .to_owned();
-        line(&text);
-        if self.last.len() == Self::KEPT {
-            self.last.remove(0);
-        }
-        self.last.push(text);
     }
 }
 

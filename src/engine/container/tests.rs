@@ -1,7 +1,7 @@
 //! What is asked of Docker, as JSON: this is where a node becomes a container.
 
 use super::*;
-use crate::engine::label;
+use crate::engine::{Job, label};
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -285,50 +285,4 @@ fn a_container_to_try_rights_with() {
       }
     }
     "#);
-}
-
-/// The lines of parts, and those kept for a message.
-fn lines(parts: &[&[u8]]) -> (Vec<String>, Vec<String>) {
-    let mut told = Vec::new();
-    let mut tell = |line: &str| told.push(line.to_owned());
-    let mut lines = Lines::default();
-    for part in parts {
-        let message = Bytes::copy_from_slice(part);
-        lines.take(&LogOutput::StdOut { message }, &mut tell);
-    }
-    lines.finish(&mut tell);
-    (told, lines.last)
-}
-
-#[test]
-fn output_is_cut_into_lines_wherever_its_parts_end() {
-    let (told, last) = lines(&[b"a", b"b\r\nc\n\nd", b"e\n"]);
-    assert_eq!(told, ["ab", "c", "", "de"]);
-    assert_eq!(last, told);
-}
-
-#[test]
-fn a_part_may_end_within_a_character() {
-    let [first, rest @ ..] = "é\n".as_bytes() else {
-        panic!()
-    };
-    assert_eq!(lines(&[&[*first], rest]).0, ["é"]);
-}
-
-#[test]
-fn the_last_line_may_lack_its_end() {
-    let (told, last) = lines(&[b"a\nno space left"]);
-    assert_eq!(told, ["a", "no space left"]);
-    assert_eq!(last, told);
-}
-
-#[test]
-fn the_last_lines_are_kept() {
-    let all: Vec<u8> = (0..50_u8)
-        .flat_map(|number| [b'0' + number / 10, b'0' + number % 10, b'\n'])
-        .collect();
-    let (told, last) = lines(&[&all]);
-    assert_eq!(told.len(), 50);
-    assert_eq!(last.len(), Lines::KEPT);
-    assert_eq!(last.last().map(String::as_str), Some("49"));
 }
