@@ -86,6 +86,9 @@ pub enum Output {
 pub enum Command {
     /// Bring the cluster up: make it, start it, or add what is missing
     Up(UpArgs),
+    /// Remove the nodes, and bring the cluster up again as it was when fresh
+    #[command(after_help = REUP)]
+    Reup(UpArgs),
     /// Remove the nodes and all that is in them; snapshots and network stay
     Down,
     /// Remove the cluster: its nodes, snapshots, network and kubeconfig
@@ -149,7 +152,12 @@ All that follows the command is given to kubectl as it is. Flags of
 `local-cluster` itself stand before it:
   local-cluster --label dev kubectl get nodes -o wide";
 
-/// What can be given with `up`.
+const REUP: &str = "\
+The nodes are removed when all that the new ones need is there. What was done
+since the cluster was fresh is lost. It comes back from the snapshot `fresh`
+where the settings are the same, and is made anew where they are not.";
+
+/// What can be given with `up` and `reup`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct UpArgs {
     /// The settings among it.
@@ -303,7 +311,7 @@ impl Cli {
         let bare = std::mem::take(&mut self.up).0;
         match &mut self.command {
             None => self.command = Some(Command::Up(bare)),
-            Some(Command::Up(up)) => {
+            Some(Command::Up(up) | Command::Reup(up)) => {
                 up.dry_run |= bare.dry_run;
                 up.settings.put_below(&bare.settings);
             }
@@ -331,6 +339,7 @@ impl Cli {
             None => self.up.0.settings.clone(),
             Some(
                 Command::Up(UpArgs { settings, .. })
+                | Command::Reup(UpArgs { settings, .. })
                 | Command::Config(ConfigCommand::Show { settings, .. })
                 | Command::Image(ImageCommand::Build { settings }),
             ) => settings.clone(),

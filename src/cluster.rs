@@ -151,6 +151,8 @@ pub struct SpecInput {
     pub workers: BTreeSet<u16>,
     /// Let ordinary pods run on the master even where there are workers.
     pub no_dedicated: bool,
+    /// etcd does not wait for the disk.
+    pub unsafe_fast: bool,
     /// The Kubernetes version, resolved to a full one.
     pub version: KubernetesVersion,
     /// The CNI plugin.
@@ -184,6 +186,8 @@ pub struct ClusterSpec {
     pub nodes: Vec<NodeSpec>,
     /// Ordinary pods may run on the master even where there are workers.
     pub no_dedicated: bool,
+    /// etcd does not wait for the disk: what was acknowledged is lost if the host fails, and may be broken then.
+    pub unsafe_fast: bool,
     /// What connects the pods.
     pub cni: CniPlugin,
     /// The port wanted on the engine's host for the API server; none leaves the choice to [`Self::preferred_port`].
@@ -212,6 +216,7 @@ impl ClusterSpec {
             names,
             network,
             no_dedicated: input.no_dedicated,
+            unsafe_fast: input.unsafe_fast,
             cni: input.cni,
             api_server_port: input.api_server_port,
             api_server_address: input.api_server_address,

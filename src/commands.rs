@@ -79,7 +79,8 @@ fn fail(reporter: &Reporter, error: &Error, log: Option<&Path>) -> u8 {
 async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
     match cli.command.as_ref() {
         None => Err(Error::message("no command")),
-        Some(Command::Up(arguments)) => up::run(session, arguments).await,
+        Some(Command::Up(arguments)) => up::run(session, arguments, up::Old::Stays).await,
+        Some(Command::Reup(arguments)) => up::run(session, arguments, up::Old::Goes).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
         Some(Command::Stop(nodes)) => lifecycle::stop(session, nodes).await,

@@ -15,7 +15,7 @@ use crate::node::phases::Phases;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-pub use nodes::{addition, is_complete, plan, removal, unfinished};
+pub use nodes::{addition, clearing, is_complete, plan, removal, unfinished};
 pub use step::Step;
 
 /// Steps that run side by side.

@@ -104,6 +104,8 @@ pub struct Cluster {
     pub no_dedicated: bool,
     /// Neither keep the state of a new cluster nor bring it back from there.
     pub skip_snapshot: bool,
+    /// etcd does not wait for the disk.
+    pub unsafe_fast: bool,
     /// The port that the API server is published on.
     pub api_server_port: Option<u16>,
     /// The address that the API server is published on.

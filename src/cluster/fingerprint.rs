@@ -43,6 +43,7 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
         ),
         (setting::API_SERVER_PORT, port),
         (setting::NO_DEDICATED, spec.no_dedicated.to_string()),
+        (setting::UNSAFE_FAST, spec.unsafe_fast.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -70,6 +71,7 @@ pub(super) fn input(
         label: label.map(str::to_owned),
         workers,
         no_dedicated: parsed(running, setting::NO_DEDICATED)?,
+        unsafe_fast: parsed(running, setting::UNSAFE_FAST).unwrap_or_default(),
         version: parsed(running, setting::VERSION)?,
         cni,
         pool: pool(id, parsed(running, setting::POOL)?),

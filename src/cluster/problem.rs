@@ -17,6 +17,7 @@ pub(super) mod setting {
     pub(crate) const API_SERVER_PORT: &str = "cluster.apiServerPort";
     pub(crate) const API_SERVER_ADDRESS: &str = "cluster.apiServerAddress";
     pub(crate) const NO_DEDICATED: &str = "cluster.noDedicated";
+    pub(crate) const UNSAFE_FAST: &str = "cluster.unsafeFast";
     pub(crate) const VERSION: &str = "source.kubernetesVersion";
 }
 

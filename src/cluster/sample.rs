@@ -17,6 +17,7 @@ pub(crate) fn input() -> SpecInput {
         label: None,
         workers: first(2),
         no_dedicated: false,
+        unsafe_fast: false,
         version: DEFAULT_VERSION,
         cni: CniPlugin::Bridge,
         pool: "10.192.0.0/16".parse().unwrap(),

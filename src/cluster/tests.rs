@@ -211,6 +211,7 @@ fn a_fingerprint_holds_what_cannot_change() {
     cluster.noDedicated=false
     cluster.podSubnet=10.244.0.0/16
     cluster.serviceSubnet=10.96.0.0/16
+    cluster.unsafeFast=false
     dind.subnet=10.192.0.0/24
     source.kubernetesVersion=1.36.3
     ");

@@ -60,6 +60,7 @@ impl Session {
         let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
         let changes = match &cli.command {
             Some(Command::Up(_)) => Some("up"),
+            Some(Command::Reup(_)) => Some("reup"),
             Some(Command::Down) => Some("down"),
             Some(Command::Clean(_)) => Some("clean"),
             Some(Command::Stop(_)) => Some("stop"),

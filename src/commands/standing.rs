@@ -58,6 +58,14 @@ impl Standing {
         self.containers.is_empty() && self.volumes.is_empty()
     }
 
+    /// Takes the nodes out, which are to be removed with their volumes; what is left is what there is besides them.
+    pub(super) fn take_nodes(&mut self) -> Vec<Found> {
+        for volume in self.containers.iter().flat_map(Found::own_volumes) {
+            self.volumes.remove(volume);
+        }
+        std::mem::take(&mut self.containers)
+    }
+
     /// The master's container.
     pub(super) fn master(&self) -> Option<&Found> {
         self.containers.iter().find(|found| is_master(found))

@@ -25,7 +25,16 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Error> {
+/// What becomes of the nodes that the cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    /// `up`: they are what the cluster is.
+    Stays,
+    /// `reup`: they make room for others.
+    Goes,
+}
+
+pub(super) async fn run(session: &Session, arguments: &UpArgs, old: Old) -> Result<u8, Error> {
     let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
     let cancel = signal::watch(reporter.clone());
     let began = Instant::now();
@@ -39,7 +48,11 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Err
         Some(session.lock(&identity)?)
     };
     if !dry_run {
-        reporter.started("up", Some(identity.names.context()));
+        let command = match old {
+            Old::Stays => "up",
+            Old::Goes => "reup",
+        };
+        reporter.started(command, Some(identity.names.context()));
     }
     loop {
         let up = Up {
@@ -47,6 +60,7 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs) -> Result<u8, Err
             engine: &engine,
             identity: &identity,
             networks: &networks,
+            old,
             cancel: &cancel,
             began,
         };
@@ -82,6 +96,7 @@ struct Up<'a> {
     identity: &'a Identity,
     /// All networks of the engine, as they were when the identity was chosen.
     networks: &'a [Network],
+    old: Old,
     cancel: &'a CancellationToken,
     began: Instant,
 }
@@ -92,16 +107,21 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         engine,
         identity,
         networks,
+        old,
         cancel,
         began,
     } = *up;
     let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
     let facts = session::facts(engine).await?;
     let version = image::version(session).await?;
-    let standing = if dry_run {
+    let mut standing = if dry_run {
         Standing::of(engine, identity).await?
     } else {
         recover(session, engine, &facts, identity, cancel).await?
+    };
+    let removed = match old {
+        Old::Stays => Vec::new(),
+        Old::Goes => standing.take_nodes(),
     };
     let mut spec = spec(
         session,
@@ -147,6 +167,15 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     };
     if let Some(snapshot) = &snapshot {
         stages = plan::snapshot::restore(&spec, snapshot, observed.network, &[]);
+    }
+
+    let removed = plan::clearing(&removed);
+    if !removed.is_empty() {
+        reporter.note(format!(
+            "the nodes that cluster `{}` has are removed: what was done in it is lost",
+            identity.names.context()
+        ));
+        stages.splice(0..0, removed);
     }
 
     if dry_run {
@@ -301,6 +330,7 @@ fn spec(
         label: identity.label.clone(),
         workers,
         no_dedicated: cluster.no_dedicated,
+        unsafe_fast: cluster.unsafe_fast,
         version,
         cni: cluster.cni_plugin,
         pool: settings.dind.subnet,

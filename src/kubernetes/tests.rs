@@ -340,3 +340,14 @@ fn texts_that_look_like_other_types_stay_texts() {
     assert_eq!(args["leader-elect"].as_str(), Some("false"));
     assert_eq!(args["kube-api-qps"].as_str(), Some("500"));
 }
+
+#[test]
+fn etcd_waits_for_the_disk_unless_told_otherwise() {
+    for minor in [30, 36] {
+        let mut spec = sample::of_version(1, minor, 0);
+        let asks = |spec: &ClusterSpec| init_documents(spec, V2).contains("unsafe-no-fsync");
+        assert!(!asks(&spec));
+        spec.unsafe_fast = true;
+        assert!(asks(&spec));
+    }
+}

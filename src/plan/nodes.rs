@@ -2,7 +2,7 @@
 
 use super::{Observed, Stage, Step};
 use crate::cluster::{ClusterSpec, NodeSpec, Role};
-use crate::engine::State;
+use crate::engine::{Found, State};
 use crate::node::phases::Phases;
 use std::collections::BTreeSet;
 
@@ -51,6 +51,14 @@ pub fn removal(spec: &ClusterSpec, gone: &[NodeSpec], observed: &Observed) -> Ve
         ("drain", drain.collect()),
         ("remove", retire.collect()),
     ])
+}
+
+/// What makes room for a cluster that takes the place of these containers: they go with their volumes.
+pub fn clearing(old: &[Found]) -> Vec<Stage> {
+    stages([(
+        "old nodes",
+        old.iter().cloned().map(Step::Discard).collect(),
+    )])
 }
 
 /// Whether a node is as it should be, with all phases behind it.

@@ -271,6 +271,12 @@ pub const SETTINGS: &[Setting] = &[
     )
     .old("SKIP_SNAPSHOT"),
     Setting::new(
+        "cluster.unsafeFast",
+        "unsafe-fast",
+        Kind::Bool,
+        "Let etcd not wait for the disk: faster, and lost if the host's power is",
+    ),
+    Setting::new(
         "image.base",
         "image-base",
         Kind::Base,

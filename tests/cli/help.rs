@@ -6,6 +6,7 @@ use local_cluster::cli::{Cli, Command, Output, UpArgs};
 pub(super) const COMMANDS: &[&[&str]] = &[
     &[],
     &["up"],
+    &["reup"],
     &["down"],
     &["clean"],
     &["stop"],

@@ -53,9 +53,11 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
         up.status.success() && told.contains("with other settings"),
         "{told}"
     );
-    program.ok(&["down"]);
-    let told = program.run(&["up", "--num-nodes", "0"]).stderr;
+    record(&program, "four");
+    let told = program.run(&["reup", "--num-nodes", "0"]).stderr;
     assert!(String::from_utf8_lossy(&told).contains("from snapshot `fresh`"));
+    assert_eq!(records(&program), [""; 0]);
+    whole(&program);
     // A snapshot brings its own nodes back.
     program.ok(&["snapshot", "restore", "later"]);
     assert_eq!(records(&program), ["one"]);

@@ -121,6 +121,44 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
     assert_untouched(&fake);
 }
 
+/// What `up` would leave as it is, and what it would refuse.
+#[test]
+fn reup_makes_room_first() {
+    let settings = json!({ "cluster.podSubnet": "10.77.0.0/16" }).to_string();
+    let labels = json!({ "local-cluster.role": "master", "local-cluster.settings": settings });
+    let containers = json!([{ "Names": ["/kube-master"], "State": "running", "Labels": labels }]);
+    let fake = engine(&json!([]), &containers);
+    let ended = run(
+        &fake,
+        &[
+            "reup",
+            "--dry-run",
+            "--source",
+            "modules",
+            "--num-nodes",
+            "0",
+        ],
+    );
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("what was done in it is lost"),
+        "{}",
+        ended.stderr
+    );
+    let (_, cluster) = ended.stdout.split_once("[old nodes]").unwrap();
+    insta::assert_snapshot!(cluster, @r"
+
+      remove kube-master
+    [network]
+      create the network
+    [master]
+      create kube-master at 10.192.0.2
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+    assert_untouched(&fake);
+}
+
 #[test]
 fn ranges_that_others_have_are_refused_before_anything_is_made() {
     let others =

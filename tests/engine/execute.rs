@@ -26,6 +26,7 @@ fn spec(port: Option<u16>) -> ClusterSpec {
         label: None,
         workers: [1, 2].into(),
         no_dedicated: false,
+        unsafe_fast: false,
         version: DEFAULT_VERSION,
         cni: CniPlugin::Bridge,
         pool: "10.192.0.0/16".parse().unwrap(),
