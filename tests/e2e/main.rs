@@ -9,6 +9,7 @@ mod lifecycle;
 mod nodes;
 mod program;
 mod release;
+mod several;
 mod snapshot;
 mod survival;
 #[cfg(feature = "e2e-all")]
