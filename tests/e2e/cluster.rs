@@ -282,10 +282,14 @@ fn unused_images_are_collected(program: &Program) {
     runs("other", other);
 
     let archive = program.home().join("agnhost.tar");
+    // Without `--local`, ctr 2.4 can end before it has written what containerd has sent it.
     let export = [
-        "exec", other, "ctr", "-n", "k8s.io", "images", "export", "-", AGNHOST,
+        "exec", other, "ctr", "-n", "k8s.io", "images", "export", "--local", "-", AGNHOST,
     ];
-    std::fs::write(&archive, program.run(&export).stdout).unwrap();
+    let exported = program.run(&export);
+    let told = String::from_utf8_lossy(&exported.stderr);
+    assert!(exported.status.success(), "{told}");
+    std::fs::write(&archive, exported.stdout).unwrap();
     let import = [
         "exec", collecting, "ctr", "-n", "k8s.io", "images", "import", "-",
     ];
