@@ -93,6 +93,8 @@ pub enum Command {
     Down,
     /// Remove the cluster: its nodes, snapshots, network and kubeconfig
     Clean(CleanArgs),
+    /// Make a second cluster of what is in this one; both run side by side
+    Clone(CloneArgs),
     /// Keep the cluster's state, and take the cluster back to it
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -186,6 +188,25 @@ pub struct CleanArgs {
     #[arg(long)]
     pub cache: bool,
 }
+
+/// What can be given with `clone`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = CLONE)]
+pub struct CloneArgs {
+    /// The id of the new cluster, or its label
+    #[arg(value_name = "ID")]
+    pub target: String,
+    /// The snapshot that it is made of; else the cluster as it is now
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
+}
+
+const CLONE: &str = "\
+The clone's nodes have the names and the addresses of the original's, in a
+network of their own. The host reaches them at other addresses, which `status`
+shows, and the API server at a port of its own. The original goes on; its
+nodes stand still for less than a second. The clone has the original's keys:
+whoever may enter one may enter the other.";
 
 /// What to do about snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

@@ -127,8 +127,10 @@ pub struct NodeSpec {
     pub role: Role,
     /// Number of the node, by which it has its addresses: 1 for the master, i + 1 for worker i.
     pub number: u16,
-    /// The node's address in the cluster's network.
+    /// The address that the node has in Kubernetes, and by which the others know it.
     pub address: Ipv4Addr,
+    /// The address that Docker gives it, at which the engine's host reaches it: the same, but in a clone.
+    pub docker_address: Ipv4Addr,
     /// The addresses of the node's pods, a /24.
     pub pod_subnet: Ipv4Network,
 }
@@ -159,6 +161,9 @@ pub struct SpecInput {
     pub cni: CniPlugin,
     /// The pool (`dind.subnet`) of which cluster N gets the Nth /24.
     pub pool: Ipv4Network,
+    /// The nodes' own addresses, a /24, where they are not those of the cluster's network: a clone's nodes keep those
+    /// that they had in the cluster that it is a clone of.
+    pub node_subnet: Option<Ipv4Network>,
     /// All pods' addresses.
     pub pod_subnet: Ipv4Network,
     /// All services' addresses.
@@ -273,6 +278,23 @@ impl ClusterSpec {
         Self::new(&input)
     }
 
+    /// The fingerprint of cluster `id` as a clone of one with this fingerprint: a network of its own out of `pool`, nodes
+    /// with the addresses that they had, and a port of its own.
+    pub fn cloned_fingerprint(
+        of: &BTreeMap<String, String>,
+        id: ClusterId,
+        pool: Ipv4Network,
+    ) -> Result<BTreeMap<String, String>, SpecProblem> {
+        fingerprint::cloned(of, id, pool)
+    }
+
+    /// The range of the nodes' own addresses in a clone with this fingerprint; none in other clusters.
+    pub fn kept_node_subnet(
+        of: &BTreeMap<String, String>,
+    ) -> Result<Option<Ipv4Network>, SpecProblem> {
+        fingerprint::node_subnet(of)
+    }
+
     /// What differs between the fingerprint that is wanted and the one of the running cluster, by setting name.
     pub fn differences(
         wanted: &BTreeMap<String, String>,
@@ -306,6 +328,7 @@ fn node(names: &Names, network: &NetworkPlan, name: String, role: Role, number: 
         role,
         number,
         address: network.node_address(number),
+        docker_address: network.docker_address(number),
         pod_subnet: network.pod_range(number),
     }
 }

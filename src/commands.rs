@@ -1,6 +1,7 @@
 //! One file a subcommand: settings, then what is wanted, then acts, then prints.
 
 mod client;
+mod clone;
 pub mod config;
 mod down;
 mod image;
@@ -88,6 +89,7 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::Pause(nodes)) => lifecycle::pause(session, nodes).await,
         Some(Command::Unpause(nodes)) => lifecycle::unpause(session, nodes).await,
         Some(Command::List) => list::run(session).await,
+        Some(Command::Clone(arguments)) => clone::run(session, arguments).await,
         Some(Command::Snapshot(command)) => snapshot_command(session, command).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,

@@ -104,6 +104,12 @@ impl Inventory {
         kept.get("source.kubernetesVersion").cloned()
     }
 
+    /// The range at which the engine's host reaches its nodes, and the one by which these know each other: the same, but
+    /// in a clone.
+    pub fn ranges(&self) -> Option<Ranges> {
+        ranges(&self.nodes)
+    }
+
     /// How many nodes are in which state, by the word for it.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
@@ -162,6 +168,33 @@ pub fn is_master(container: &Found) -> bool {
 /// The settings that a node's cluster was made with, where it keeps them in readable form.
 pub fn settings(container: &Found) -> Option<BTreeMap<String, String>> {
     serde_json::from_str(container.labels.get(label::SETTINGS)?).ok()
+}
+
+/// Where the nodes of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// Docker's addresses, at which the engine's host reaches them.
+    pub host: String,
+    /// Those by which they know each other: the same, but in a clone.
+    pub nodes: String,
+}
+
+impl Ranges {
+    /// Whether it is a clone, whose nodes keep the addresses that they had.
+    pub fn are_of_a_clone(&self) -> bool {
+        self.host != self.nodes
+    }
+}
+
+/// Where these nodes are, by what they keep of their cluster's settings.
+pub fn ranges(nodes: &[Found]) -> Option<Ranges> {
+    let kept = nodes.iter().find_map(settings)?;
+    let host = kept.get("dind.subnet")?;
+    let nodes = kept.get("cluster.nodeSubnet").unwrap_or(host);
+    Some(Ranges {
+        host: host.clone(),
+        nodes: nodes.clone(),
+    })
 }
 
 /// What a container is doing, in a word.
@@ -300,6 +333,25 @@ mod tests {
         "#);
         assert_eq!(found["volumes"].volumes, 2);
         assert_eq!(found["whole"].master().unwrap().name, "master");
+    }
+
+    #[test]
+    fn a_clone_s_nodes_have_two_ranges() {
+        let with = |settings: &str| {
+            let mut node = node("one", "master", State::Running);
+            let settings = settings.to_owned();
+            node.labels.insert(label::SETTINGS.to_owned(), settings);
+            let ranges = ranges(&[node])?;
+            Some((ranges.are_of_a_clone(), ranges.host, ranges.nodes))
+        };
+        let range = |number: u8| format!("10.192.{number}.0/24");
+        assert_eq!(with("{}"), None);
+        assert_eq!(
+            with(r#"{"dind.subnet":"10.192.7.0/24"}"#),
+            Some((false, range(7), range(7)))
+        );
+        let clone = r#"{"dind.subnet":"10.192.7.0/24","cluster.nodeSubnet":"10.192.0.0/24"}"#;
+        assert_eq!(with(clone), Some((true, range(7), range(0))));
     }
 
     #[test]

@@ -78,6 +78,15 @@ pub fn merge_into(path: &Path, admin_conf_text: &str, name: &str) -> Result<(), 
     file::change(path, |config| merge::merge(config, &access))
 }
 
+/// The kubeconfig of an admin.conf alone, with all its entries under this name.
+pub fn named(admin_conf_text: &str, name: &str) -> Result<String, KubeconfigError> {
+    let unusable = |error: serde_yaml::Error| KubeconfigError::Admin(error.to_string());
+    let admin = serde_yaml::from_str(admin_conf_text).map_err(unusable)?;
+    let access = merge::Access::of(&admin, name).map_err(KubeconfigError::Admin)?;
+    let alone = merge::merge(serde_yaml::Value::Null, &access).map_err(KubeconfigError::Admin)?;
+    serde_yaml::to_string(&alone).map_err(unusable)
+}
+
 /// Takes the cluster of this name out of a kubeconfig. No file is as good as a file without it.
 pub fn remove_from(path: &Path, name: &str) -> Result<(), KubeconfigError> {
     if !path.exists() {

@@ -11,6 +11,14 @@ use std::collections::BTreeMap;
 /// The snapshot that `up` takes by itself, of a cluster that has just become ready for the first time.
 pub const FRESH: &str = "fresh";
 
+/// What the names of snapshots begin with that are only there while a clone is made. No user can give such a name.
+const PASSING: &str = "clone.";
+
+/// The name of the snapshot of which the cluster with this context is made as a clone.
+pub fn passing_name(clone: &str) -> String {
+    format!("{PASSING}{clone}")
+}
+
 /// Longest name: it is part of a volume's name.
 const MAX_NAME: usize = 64;
 
@@ -75,6 +83,19 @@ impl Snapshot {
             cluster,
             of,
         })
+    }
+
+    /// Whether it was taken for a clone, and is of no use when that is made.
+    pub fn is_passing(&self) -> bool {
+        self.name.starts_with(PASSING)
+    }
+
+    /// The same for a cluster that is a clone with these settings: its port is not the original's.
+    #[must_use]
+    pub fn for_clone(mut self, settings: BTreeMap<String, String>) -> Self {
+        self.of.settings = settings;
+        self.of.port = None;
+        self
     }
 
     /// Why this program cannot bring it back; nothing where it can. What is in a snapshot is known to the version that
@@ -198,6 +219,16 @@ mod tests {
             .insert(label::VERSION.to_owned(), "0.0.1".to_owned());
         assert!(old.refusal().unwrap().contains("0.0.1"));
         assert!(!stands(&old, &settings, &spec.nodes));
+    }
+
+    #[test]
+    fn nobody_else_can_name_a_snapshot_like_a_clone_s() {
+        let name = passing_name("local-cluster-41");
+        assert!(name_fault(&name).is_some());
+        let mut snapshot = snapshot();
+        assert!(!snapshot.is_passing());
+        snapshot.name = name;
+        assert!(snapshot.is_passing());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ipnetwork::Ipv4Network;
 
 use super::network::{self, SUBNET_PREFIX};
 use super::problem::setting;
-use super::{ClusterSpec, CniPlugin, SpecInput, SpecProblem};
+use super::{ClusterId, ClusterSpec, CniPlugin, SpecInput, SpecProblem};
 
 /// The value of a setting that leaves the choice to the tool: it agrees with whatever was chosen.
 const ANY: &str = "any";
@@ -28,6 +28,11 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
     let port = spec
         .api_server_port
         .map_or(ANY.to_owned(), |port| port.to_string());
+    let inner = spec.network.node_subnet;
+    let inner = spec
+        .network
+        .is_clone()
+        .then(|| (setting::NODE_SUBNET, inner.to_string()));
     [
         (setting::POOL, spec.network.subnet.to_string()),
         (setting::POD_SUBNET, spec.network.pod_subnet.to_string()),
@@ -46,6 +51,7 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
         (setting::UNSAFE_FAST, spec.unsafe_fast.to_string()),
     ]
     .into_iter()
+    .chain(inner)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
@@ -75,11 +81,54 @@ pub(super) fn input(
         version: parsed(running, setting::VERSION)?,
         cni,
         pool: pool(id, parsed(running, setting::POOL)?),
+        node_subnet: node_subnet(running)?,
         pod_subnet: parsed(running, setting::POD_SUBNET)?,
         service_subnet: parsed(running, setting::SERVICE_SUBNET)?,
         api_server_port: port,
         api_server_address: parsed(running, setting::API_SERVER_ADDRESS)?,
     })
+}
+
+/// The fingerprint of a clone, see [`ClusterSpec::cloned_fingerprint`].
+pub(super) fn cloned(
+    of: &BTreeMap<String, String>,
+    id: ClusterId,
+    pool: Ipv4Network,
+) -> Result<BTreeMap<String, String>, SpecProblem> {
+    let own = network::cluster_subnet(pool, id)?;
+    // A clone of a clone keeps what the first one kept.
+    let inner = match node_subnet(of)? {
+        Some(inner) => inner,
+        None => slash_24(of, setting::POOL)?,
+    };
+    let mut settings = of.clone();
+    settings.insert(setting::POOL.to_owned(), own.to_string());
+    settings.insert(setting::API_SERVER_PORT.to_owned(), ANY.to_owned());
+    if inner == own {
+        settings.remove(setting::NODE_SUBNET);
+    } else {
+        settings.insert(setting::NODE_SUBNET.to_owned(), inner.to_string());
+    }
+    Ok(settings)
+}
+
+/// The addresses that a clone's nodes keep; none in other clusters.
+pub(super) fn node_subnet(
+    running: &BTreeMap<String, String>,
+) -> Result<Option<Ipv4Network>, SpecProblem> {
+    let kept = running.contains_key(setting::NODE_SUBNET);
+    kept.then(|| slash_24(running, setting::NODE_SUBNET))
+        .transpose()
+}
+
+/// A setting that is the range of a cluster's network.
+fn slash_24(
+    running: &BTreeMap<String, String>,
+    setting: &'static str,
+) -> Result<Ipv4Network, SpecProblem> {
+    let range: Ipv4Network = parsed(running, setting)?;
+    let is_one = range.prefix() == SUBNET_PREFIX && network::without_host_bits(range) == range;
+    is_one.then_some(range).ok_or(SpecProblem::Kept(setting))
 }
 
 fn parsed<T: std::str::FromStr>(

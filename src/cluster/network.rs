@@ -29,6 +29,9 @@ pub const LOAD_BALANCER_SERVICES: RangeInclusive<u8> = 113..=126;
 /// The first of the addresses that Docker may give away by itself.
 pub const DOCKER_CHOICE: u8 = 128;
 
+/// What the network of a clone can carry: the nodes' packets, of 1500 bytes, and the tunnel around them.
+pub const CLONE_MTU: u16 = 1550;
+
 /// The most workers that the address table has room for.
 pub const MAX_WORKERS: u16 = 100;
 
@@ -48,8 +51,10 @@ pub struct NetworkPlan {
     pub name: String,
     /// The pool that the network is taken from (`dind.subnet`).
     pub pool: Ipv4Network,
-    /// The nodes' network: the Nth /24 of the pool.
+    /// The network's range: the Nth /24 of the pool.
     pub subnet: Ipv4Network,
+    /// The nodes' own addresses: the same, but in a clone, whose nodes keep those that they had.
+    pub node_subnet: Ipv4Network,
     /// The network's gateway, `.1`.
     pub gateway: Ipv4Addr,
     /// Where Docker takes addresses from that nobody asked for: the upper half, `.128/25`. Without it, Docker would
@@ -77,6 +82,7 @@ impl NetworkPlan {
             name: names.network(),
             pool: input.pool,
             subnet,
+            node_subnet: input.node_subnet.unwrap_or(subnet),
             gateway: address_in(subnet, GATEWAY),
             ip_range: network(address_in(subnet, DOCKER_CHOICE), SUBNET_PREFIX + 1),
             pod_subnet: input.pod_subnet,
@@ -86,10 +92,19 @@ impl NetworkPlan {
         })
     }
 
+    /// Whether the nodes have other addresses than Docker gives them: those of the cluster that this is a clone of.
+    pub fn is_clone(&self) -> bool {
+        self.node_subnet != self.subnet
+    }
+
     /// The address of the node with this number: 1 is the master, i + 1 is worker i.
     pub(super) fn node_address(&self, number: u16) -> Ipv4Addr {
-        let first = u32::from(address_in(self.subnet, MASTER));
-        Ipv4Addr::from(first + u32::from(number) - 1)
+        numbered(self.node_subnet, number)
+    }
+
+    /// The address that Docker gives the node with this number.
+    pub(super) fn docker_address(&self, number: u16) -> Ipv4Addr {
+        numbered(self.subnet, number)
     }
 
     /// The pods of the node with this number: the /24 of the pod subnet with the same number.
@@ -100,6 +115,12 @@ impl NetworkPlan {
             SUBNET_PREFIX,
         )
     }
+}
+
+/// The address of a node in a range that has the table's order.
+fn numbered(subnet: Ipv4Network, number: u16) -> Ipv4Addr {
+    let first = u32::from(address_in(subnet, MASTER));
+    Ipv4Addr::from(first + u32::from(number) - 1)
 }
 
 /// The network of cluster `id`: the pool's /24 with that number.

@@ -11,6 +11,8 @@ use super::{ClusterId, SpecInput, names};
 /// Names of the settings that problems, fingerprints and overlaps speak of.
 pub(super) mod setting {
     pub(crate) const POOL: &str = "dind.subnet";
+    /// Nobody sets it: a clone has it of the cluster that it is a clone of.
+    pub(crate) const NODE_SUBNET: &str = "cluster.nodeSubnet";
     pub(crate) const POD_SUBNET: &str = "cluster.podSubnet";
     pub(crate) const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
     pub(crate) const CNI_PLUGIN: &str = "cluster.cniPlugin";
@@ -186,8 +188,13 @@ fn mutual(subnet: Ipv4Network, input: &SpecInput) -> Vec<SpecProblem> {
     let nodes = (setting::POOL, subnet);
     let pods = (setting::POD_SUBNET, input.pod_subnet);
     let services = (setting::SERVICE_SUBNET, input.service_subnet);
+    let inner = input.node_subnet.map(|range| (setting::NODE_SUBNET, range));
+    let inner = inner
+        .into_iter()
+        .flat_map(|inner| [(inner, pods), (inner, services)]);
     [(nodes, pods), (nodes, services), (pods, services)]
         .into_iter()
+        .chain(inner)
         .filter(|((_, one), (_, other))| one.overlaps(*other))
         .map(
             |((setting, range), (other_setting, other_range))| SpecProblem::Overlap {

@@ -21,6 +21,7 @@ pub(crate) fn input() -> SpecInput {
         version: DEFAULT_VERSION,
         cni: CniPlugin::Bridge,
         pool: "10.192.0.0/16".parse().unwrap(),
+        node_subnet: None,
         pod_subnet: "10.244.0.0/16".parse().unwrap(),
         service_subnet: "10.96.0.0/16".parse().unwrap(),
         api_server_port: None,

@@ -308,6 +308,77 @@ fn differences_are_what_both_name_and_the_user_cares_about() {
     );
 }
 
+/// A clone of what `change` makes of the default settings.
+fn cloned(
+    id: u8,
+    pool: &str,
+    change: impl FnOnce(&mut BTreeMap<String, String>),
+) -> Result<ClusterSpec, String> {
+    let mut kept = sample::spec(|input| input.api_server_port = Some(7000)).fingerprint();
+    change(&mut kept);
+    let settings = ClusterSpec::cloned_fingerprint(&kept, ClusterId::new(id), net(pool))
+        .map_err(|problem| problem.to_string())?;
+    ClusterSpec::of_fingerprint(id, None, &settings, sample::first(1))
+        .map_err(|problems| problems[0].to_string())
+}
+
+#[test]
+fn a_clone_s_nodes_have_the_original_s_addresses_and_their_own() {
+    let spec = cloned(7, "10.192.0.0/16", |_| {}).unwrap();
+    let nodes = spec.nodes.iter().map(|node| {
+        format!(
+            "{} {} {}",
+            node.container, node.address, node.docker_address
+        )
+    });
+    insta::assert_snapshot!(nodes.collect::<Vec<_>>().join("\n"), @r"
+    kube-master-cluster-7 10.192.0.2 10.192.7.2
+    kube-node-1-cluster-7 10.192.0.3 10.192.7.3
+    ");
+    assert!(spec.network.is_clone());
+    assert_eq!((spec.api_server_port, spec.preferred_port()), (None, 6450));
+    // A clone of the clone has the same nodes; under the original's id it is none.
+    let again = |id| {
+        let settings = ClusterSpec::cloned_fingerprint(
+            &spec.fingerprint(),
+            ClusterId::new(id),
+            net("10.192.0.0/16"),
+        );
+        ClusterSpec::of_fingerprint(id, None, &settings.unwrap(), sample::first(1)).unwrap()
+    };
+    assert_eq!(again(8).nodes[1].address, spec.nodes[1].address);
+    assert_eq!(again(8).nodes[1].docker_address.to_string(), "10.192.8.3");
+    assert!(!again(0).network.is_clone());
+    assert_eq!(again(0).nodes[1].docker_address, spec.nodes[1].address);
+}
+
+#[test]
+fn what_cannot_be_cloned_is_refused() {
+    let refusal = |id, pool, setting: &str, value: &str| {
+        let changed = cloned(id, pool, |kept| {
+            kept.insert(setting.to_owned(), value.to_owned());
+        });
+        changed.unwrap_err()
+    };
+    let pool = "10.192.0.0/16";
+    for value in ["10.192.0.0/16", "10.192.0.1/24", "::/24", "many"] {
+        let text = refusal(1, pool, "cluster.nodeSubnet", value);
+        assert!(text.contains("what its `cluster.nodeSubnet` is"), "{text}");
+        let text = refusal(1, pool, "dind.subnet", value);
+        assert!(text.contains("what its `dind.subnet` is"), "{text}");
+    }
+    let text = refusal(1, pool, "cluster.nodeSubnet", "10.244.3.0/24");
+    assert!(
+        text.starts_with("`cluster.nodeSubnet` 10.244.3.0/24 overlaps `cluster.podSubnet`"),
+        "{text}"
+    );
+    let text = refusal(9, "10.192.0.0/23", "cluster.noDedicated", "false");
+    assert!(
+        text.starts_with("`dind.subnet` 10.192.0.0/23 holds 2 clusters"),
+        "{text}"
+    );
+}
+
 fn taken(what: &str, subnet: &str) -> Taken {
     Taken {
         what: what.to_owned(),
@@ -398,6 +469,7 @@ proptest! {
     fn a_fingerprint_gives_its_cluster_again(
         id: u8, label in proptest::option::of(label()), workers in 0..=4_u16, no_dedicated: bool,
         pool in network::POOL_PREFIXES, port in proptest::option::of(1..=u16::MAX), patch: u16,
+        inner in proptest::option::of(0..=9_u8),
     ) {
         let mut input = sample::input();
         input.id = id;
@@ -407,6 +479,7 @@ proptest! {
         input.pool = network::without_host_bits(Ipv4Network::new([100, 64, 77, 0].into(), pool).unwrap());
         input.api_server_port = port;
         input.version.patch = patch;
+        input.node_subnet = inner.map(|number| net(&format!("10.9.{number}.0/24")));
         let Ok(spec) = ClusterSpec::new(&input) else { return Ok(()) };
         let mut again = ClusterSpec::of_fingerprint(
             id, input.label.as_deref(), &spec.fingerprint(), input.workers.clone()

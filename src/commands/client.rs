@@ -15,6 +15,8 @@ pub(super) async fn write_kubeconfig(
     spec: &ClusterSpec,
 ) -> Result<String, Error> {
     let config = access::kubeconfig(engine, &spec.master().container).await?;
+    // What a clone has is the original's, with its names.
+    let config = kubeconfig::named(&config, &identity.names.context())?;
     let path = session.directory(&identity.names)?.join("admin.conf");
     let user = session
         .settings()?

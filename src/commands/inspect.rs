@@ -7,7 +7,8 @@ use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
 use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
-use crate::inventory::{ClusterState, is_master, remedy, word};
+use crate::inventory::{self, ClusterState, Ranges, is_master, remedy, word};
+use crate::kubeconfig;
 use crate::node::access;
 use crate::plan;
 use crate::ready;
@@ -51,7 +52,8 @@ pub(super) async fn kubeconfig(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let master = master(&engine, &identity).await?;
-    print(&access::kubeconfig(&engine, &master.name).await?)
+    let config = access::kubeconfig(&engine, &master.name).await?;
+    print(&kubeconfig::named(&config, &identity.names.context())?)
 }
 
 /// `apiserver-port`.
@@ -139,6 +141,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     }
     let containers = identity.containers(&engine).await?;
     let (published, ready) = ask(&engine, &containers).await;
+    let ranges = inventory::ranges(&containers);
     let rows: Vec<_> = containers
         .iter()
         .map(|container| row(container, &ready))
@@ -149,6 +152,8 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             "id": identity.id,
             "exists": !containers.is_empty(),
             "state": (!containers.is_empty()).then(|| ClusterState::of(&containers).as_str()),
+            "hostSubnet": ranges.as_ref().map(|ranges| &ranges.host),
+            "nodeSubnet": ranges.as_ref().map(|ranges| &ranges.nodes),
             "apiServerAddress": published.map(|published| published.address.to_string()),
             "apiServerPort": published.map(|published| published.port),
             "problem": ready.as_ref().err(),
@@ -179,6 +184,13 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             let _ = writeln!(text, "api server unreachable: {problem}");
         }
         (Ok(_), None) => {}
+    }
+    if let Some(ranges) = ranges.filter(Ranges::are_of_a_clone) {
+        let (host, nodes) = (ranges.host, ranges.nodes);
+        let _ = writeln!(
+            text,
+            "addresses  in {host} for this host; the nodes of this clone know each other by those of {nodes}"
+        );
     }
     for row in &rows {
         let ready = ready_word(row.ready);

@@ -59,6 +59,8 @@ fn as_json(clusters: &BTreeMap<String, Inventory>, published: &[Option<Published
                 "missing": cluster.state().missing(),
                 "nodes": cluster.counts(),
                 "network": cluster.network,
+                "hostSubnet": cluster.ranges().map(|ranges| ranges.host),
+                "nodeSubnet": cluster.ranges().map(|ranges| ranges.nodes),
                 "volumes": cluster.volumes,
                 "snapshots": cluster.snapshots,
                 "apiServerAddress": published.map(|published| published.address.to_string()),

@@ -229,13 +229,21 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
             "problem": ready.as_ref().err(),
             "nodes": rows.iter().map(|(node, state, ready)| json!({
                 "name": node.name, "role": node.role.as_str(), "container": node.container,
-                "address": node.address, "podSubnet": node.pod_subnet, "state": state, "ready": ready,
+                "address": node.address, "hostAddress": node.docker_address, "podSubnet": node.pod_subnet, "state": state, "ready": ready,
             })).collect::<Vec<_>>(),
         });
         return print(&list.to_string());
     }
     let name = longest(spec.nodes.iter().map(|node| &node.name));
     let container = longest(spec.nodes.iter().map(|node| &node.container));
+    // In a clone, these are not what the host can reach.
+    let from_host = |node: &NodeSpec| {
+        if spec.network.is_clone() {
+            format!("{:<15}  ", node.docker_address)
+        } else {
+            String::new()
+        }
+    };
     let text = rows
         .iter()
         .fold(String::new(), |mut text, (node, state, ready)| {
@@ -244,8 +252,11 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{:<name$}  {role:<6}  {:<container$}  {:<15}  {subnet:<18}  {state:<8}  {ready}",
-                node.name, node.container, node.address,
+                "{:<name$}  {role:<6}  {:<container$}  {:<15}  {}{subnet:<18}  {state:<8}  {ready}",
+                node.name,
+                node.container,
+                node.address,
+                from_host(node),
             );
             text
         });

@@ -5,6 +5,7 @@ use super::client;
 use super::down::{jobs, settle};
 use super::image;
 use super::session::{Identity, Session};
+use super::snapshot::of_cluster;
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use crate::cluster;
@@ -52,6 +53,13 @@ pub(super) async fn recover(
     remove_copying(engine, &identity.selector())
         .await
         .map_err(|source| Error::other("remove what copies the nodes' volumes", source))?;
+    for snapshot in of_cluster(engine, identity).await?.values() {
+        if snapshot.is_passing() {
+            let removed = engine.remove_volume(&snapshot.volume).await;
+            let doing = || format!("remove snapshot `{}`, of no use any more", snapshot.name);
+            removed.map_err(|source| Error::other(doing(), source))?;
+        }
+    }
     let stages: Vec<Stage> = plan::snapshot::recover(&everything(engine, identity).await?);
     if !stages.is_empty() {
         session

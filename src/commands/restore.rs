@@ -116,7 +116,11 @@ async fn go_back(
 }
 
 /// Whether a snapshot can be brought back: by this program, from all of it, with the images that it needs.
-async fn usable(engine: &Engine, snapshot: &Snapshot, identity: &Identity) -> Result<(), Error> {
+pub(super) async fn usable(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    identity: &Identity,
+) -> Result<(), Error> {
     let doing = || format!("look at what snapshot `{}` needs", snapshot.name);
     if let Some(refusal) = snapshot.refusal() {
         return Err(Error::with_hint(

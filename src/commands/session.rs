@@ -1,7 +1,7 @@
 //! What every command begins with: settings, the reporter, and the cluster that is meant.
 
 use crate::cli::{Cli, Command, NodeCommand, Output, SnapshotCommand};
-use crate::cluster::{ClusterId, Names};
+use crate::cluster::{ClusterId, Names, label_fault};
 use crate::engine::{Engine, EngineError, Facts, Found, Network, label};
 use crate::error::Error;
 use crate::lock::{self, Lock};
@@ -67,6 +67,7 @@ impl Session {
             Some(Command::Start(_)) => Some("start"),
             Some(Command::Pause(_)) => Some("pause"),
             Some(Command::Unpause(_)) => Some("unpause"),
+            Some(Command::Clone(_)) => Some("clone"),
             Some(Command::Image(_)) => Some("image"),
             Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
             Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
@@ -180,27 +181,26 @@ impl Session {
             BTreeMap::new()
         };
         let cluster = &self.settings()?.cluster;
-        let label = cluster.label.clone();
-        let (id, chosen) = match (cluster.id, &label) {
-            (Some(id), _) => (id, false),
-            (None, None) => (0, false),
-            (None, Some(label)) => {
-                let name = Names::new(ClusterId::new(0), Some(label)).context();
-                match ids.get(&name) {
-                    Some(id) => (*id, false),
-                    None => lowest_free(&ids)
-                        .map(|id| (id, true))
-                        .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?,
-                }
-            }
-        };
-        let names = Names::new(ClusterId::new(id), label.as_deref());
-        Ok(Identity {
-            id,
-            chosen,
-            label,
-            names,
-        })
+        Identity::among(&ids, cluster.id, cluster.label.clone())
+    }
+
+    /// The cluster that an argument names: by its id, or by its label, which takes the lowest free id if it has none.
+    pub(super) async fn identity_named(
+        &self,
+        engine: &Engine,
+        name: &str,
+    ) -> Result<Identity, Error> {
+        if let Ok(id) = name.parse() {
+            return Identity::among(&BTreeMap::new(), Some(id), None);
+        }
+        if let Some(fault) = label_fault(name) {
+            return Err(Error::with_hint(
+                format!("`{name}` is neither the id of a cluster, from 0 to 255, nor a label"),
+                format!("for a label, {fault}"),
+            ));
+        }
+        let ids = ids(engine, &networks(engine).await?).await?;
+        Identity::among(&ids, None, Some(name.to_owned()))
     }
 
     /// The directory of a cluster's kubeconfig and kubectl.
@@ -231,6 +231,34 @@ impl Session {
 }
 
 impl Identity {
+    /// The cluster with this id or label, where these have ids already.
+    fn among(
+        ids: &BTreeMap<String, u8>,
+        id: Option<u8>,
+        label: Option<String>,
+    ) -> Result<Self, Error> {
+        let (id, chosen) = match (id, &label) {
+            (Some(id), _) => (id, false),
+            (None, None) => (0, false),
+            (None, Some(label)) => {
+                let name = Names::new(ClusterId::new(0), Some(label)).context();
+                match ids.get(&name) {
+                    Some(id) => (*id, false),
+                    None => lowest_free(ids)
+                        .map(|id| (id, true))
+                        .ok_or_else(|| Error::message("all 256 cluster ids are taken"))?,
+                }
+            }
+        };
+        let names = Names::new(ClusterId::new(id), label.as_deref());
+        Ok(Self {
+            id,
+            chosen,
+            label,
+            names,
+        })
+    }
+
     /// The flag that names this cluster, with a blank before it; nothing for the default one.
     pub(super) fn flag(&self) -> String {
         match (&self.label, self.id) {

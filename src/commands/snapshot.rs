@@ -133,6 +133,72 @@ pub(super) async fn save(session: &Session, name: Option<&str>) -> Result<u8, Er
     Ok(exit_code::OK)
 }
 
+/// The snapshot of a cluster as it stands; nothing of it is copied yet.
+pub(super) async fn of_standing(
+    work: &Work<'_>,
+    identity: &Identity,
+    spec: &ClusterSpec,
+    standing: &Standing,
+    name: &str,
+) -> Result<Snapshot, Error> {
+    let master = standing.master().ok_or_else(|| identity.absent())?;
+    let published = work.engine.published(&master.name, API_SERVER_PORT).await;
+    let published =
+        published.map_err(|source| Error::other("find the API server's port", source))?;
+    let at = OffsetDateTime::now_utc().replace_nanosecond(0);
+    let of = Origin {
+        at: at
+            .ok()
+            .and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default(),
+        nodes: spec.nodes.iter().map(|node| node.name.clone()).collect(),
+        settings: standing.settings(identity)?.unwrap_or_default(),
+        image: master.image.clone(),
+        preload: work.images.preload.clone(),
+        port: published.map(|published| published.port),
+    };
+    Ok(Snapshot::new(&spec.names, name, cluster_labels(spec), of))
+}
+
+/// Copies what the nodes have into a snapshot, in place of what there is of that name.
+pub(super) async fn fill(
+    work: &Work<'_>,
+    snapshot: &Snapshot,
+    spec: &ClusterSpec,
+    standing: &Standing,
+    times: &mut Times,
+) -> Result<(), Error> {
+    let doing = async {
+        work.engine
+            .remove_volume(&snapshot.volume)
+            .await
+            .map_err(|source| {
+                Error::other(format!("replace snapshot `{}`", snapshot.name), source)
+            })?;
+        let running: Vec<String> = standing
+            .containers
+            .iter()
+            .filter(|found| found.state == State::Running)
+            .map(|found| found.name.clone())
+            .collect();
+        let rights = execute::rights(work).await?;
+        copy(work, snapshot, &spec.nodes, &running, &rights).await
+    };
+    let stood = execute::stage("snapshot", work.reporter, times, Box::pin(doing)).await?;
+    let kept = if snapshot.is_passing() {
+        String::new()
+    } else {
+        format!("snapshot `{}` is kept; ", snapshot.name)
+    };
+    if !stood.is_zero() {
+        work.reporter.note(format!(
+            "{kept}the nodes stood still for {:.2} s",
+            stood.as_secs_f64()
+        ));
+    }
+    Ok(())
+}
+
 /// Makes a snapshot of a cluster as it stands, in place of what there is of that name.
 async fn keep(
     work: &Work<'_>,
@@ -142,46 +208,8 @@ async fn keep(
     name: &str,
     times: &mut Times,
 ) -> Result<(), Error> {
-    let engine = work.engine;
-    let doing = async {
-        let master = standing.master().ok_or_else(|| identity.absent())?;
-        let published = engine.published(&master.name, API_SERVER_PORT).await;
-        let published =
-            published.map_err(|source| Error::other("find the API server's port", source))?;
-        let at = OffsetDateTime::now_utc().replace_nanosecond(0);
-        let of = Origin {
-            at: at
-                .ok()
-                .and_then(|at| at.format(&Rfc3339).ok())
-                .unwrap_or_default(),
-            nodes: spec.nodes.iter().map(|node| node.name.clone()).collect(),
-            settings: standing.settings(identity)?.unwrap_or_default(),
-            image: master.image.clone(),
-            preload: work.images.preload.clone(),
-            port: published.map(|published| published.port),
-        };
-        let snapshot = Snapshot::new(&spec.names, name, cluster_labels(spec), of);
-        engine
-            .remove_volume(&snapshot.volume)
-            .await
-            .map_err(|source| Error::other(format!("replace snapshot `{name}`"), source))?;
-        let running: Vec<String> = standing
-            .containers
-            .iter()
-            .filter(|found| found.state == State::Running)
-            .map(|found| found.name.clone())
-            .collect();
-        let rights = execute::rights(work).await?;
-        copy(work, &snapshot, &spec.nodes, &running, &rights).await
-    };
-    let stood = execute::stage("snapshot", work.reporter, times, Box::pin(doing)).await?;
-    if !stood.is_zero() {
-        work.reporter.note(format!(
-            "snapshot `{name}` is kept; the nodes stood still for {:.2} s",
-            stood.as_secs_f64()
-        ));
-    }
-    Ok(())
+    let snapshot = of_standing(work, identity, spec, standing, name).await?;
+    fill(work, &snapshot, spec, standing, times).await
 }
 
 /// Keeps the state of a cluster that has just become ready for the first time. Where that cannot be, the cluster is ready
@@ -252,6 +280,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
         };
         Ok::<_, Error>(match snapshot.refusal() {
             _ if !whole => "incomplete",
+            _ if snapshot.is_passing() => "of a clone under way",
             Some(_) => "of another version",
             None => "whole",
         })

@@ -128,6 +128,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         identity,
         version,
         workers(session, arguments, &standing)?,
+        &standing,
     )?;
     standing.name_volumes(&mut spec);
     preflight::check_settings(&spec, networks, identity, &standing)?;
@@ -322,8 +323,13 @@ fn spec(
     identity: &Identity,
     version: KubernetesVersion,
     workers: BTreeSet<u16>,
+    standing: &Standing,
 ) -> Result<ClusterSpec, Error> {
     let settings = session.settings()?;
+    // Nobody sets this: a clone is one for life.
+    let kept = standing.settings(identity)?.unwrap_or_default();
+    let node_subnet = ClusterSpec::kept_node_subnet(&kept)
+        .map_err(|problem| Error::Settings(problem.to_string().into()))?;
     let cluster = &settings.cluster;
     let input = SpecInput {
         id: identity.id,
@@ -334,6 +340,7 @@ fn spec(
         version,
         cni: cluster.cni_plugin,
         pool: settings.dind.subnet,
+        node_subnet,
         pod_subnet: cluster.pod_subnet,
         service_subnet: cluster.service_subnet,
         api_server_port: cluster.api_server_port,

@@ -257,13 +257,14 @@ impl Engine {
             .collect())
     }
 
-    /// Makes a cluster's network. Docker's own choice of addresses is kept to `ip_range`.
+    /// Makes a cluster's network. Docker's own choice of addresses is kept to `ip_range`; without `mtu` it is Docker's.
     pub async fn create_network(
         &self,
         name: &str,
         subnet: Ipv4Network,
         gateway: Ipv4Addr,
         ip_range: Ipv4Network,
+        mtu: Option<u16>,
         labels: &BTreeMap<String, String>,
     ) -> Result<(), EngineError> {
         let config = IpamConfig {
@@ -275,6 +276,9 @@ impl Engine {
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
+            options: mtu.map(|mtu| {
+                HashMap::from([("com.docker.network.driver.mtu".to_owned(), mtu.to_string())])
+            }),
             ipam: Some(Ipam {
                 config: Some(vec![config]),
                 ..Ipam::default()

@@ -1,6 +1,7 @@
 //! The cluster's steps.
 
 use super::{Making, Work, cluster_labels};
+use crate::cluster::network::CLONE_MTU;
 use crate::cluster::{API_SERVER_PORT, NodeSpec, Role};
 use crate::engine::{EngineError, Mount, NodeContainer, Publish, label};
 use crate::error::Error;
@@ -21,6 +22,7 @@ pub(super) async fn create_network(work: &Work<'_>, making: &Making<'_>) -> Resu
             network.subnet,
             network.gateway,
             network.ip_range,
+            network.is_clone().then_some(CLONE_MTU),
             &labels,
         )
         .await
@@ -188,7 +190,7 @@ fn container(
         image: work.images.node.clone(),
         labels,
         network: making.spec.network.name.clone(),
-        address: node.address,
+        address: node.docker_address,
         mounts: vec![
             Mount {
                 volume: node.volume.clone(),

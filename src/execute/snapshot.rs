@@ -111,7 +111,12 @@ pub(super) async fn fill(
             .await
             .map_err(refused)?;
     }
-    let job = job("restore", snapshot, nodes, &making.rights);
+    let how = if making.spec.network.is_clone() {
+        "clone"
+    } else {
+        "restore"
+    };
+    let job = job(how, snapshot, nodes, &making.rights);
     let output = |line: &str| output(work, line);
     let worked = work.engine.run_job(&job, None, work.cancel, output).await;
     let removed = work.engine.remove_container(&job.name).await;

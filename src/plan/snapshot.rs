@@ -2,7 +2,7 @@
 
 use super::nodes::stages;
 use super::{Stage, Step};
-use crate::cluster::ClusterSpec;
+use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::{Found, State};
 use crate::snapshot::Snapshot;
 
@@ -12,10 +12,14 @@ const ASIDE: &str = ".before";
 /// What follows it then: the restore is complete, and the container of no use. One with this name settles it for all.
 const PAST: &str = ".past";
 
+/// What follows the name of a container that a snapshot gives where there was nothing before, until all of them are made.
+const COMING: &str = ".coming";
+
 /// Brings the cluster back from a snapshot. `old` are the containers that have its nodes' names: they stop, and stay aside
 /// until the cluster is ready again.
 ///
-/// New volumes come first: as long as they fill, the old nodes run.
+/// New volumes come first: as long as they fill, the old nodes run. Where nothing is old, the nodes have other names until
+/// the last of them is made: a run that is killed leaves a whole cluster, or what is known to be none.
 pub fn restore(
     spec: &ClusterSpec,
     snapshot: &Snapshot,
@@ -35,8 +39,20 @@ pub fn restore(
         container: found.name.clone(),
         other: format!("{}{ASIDE}", found.name),
     });
+    let coming = |node: &NodeSpec| {
+        let mut node = node.clone();
+        if old.is_empty() {
+            node.container.push_str(COMING);
+        }
+        node
+    };
+    let names = spec.nodes.iter().filter(|_| old.is_empty());
+    let names = names.map(|node| Step::Rename {
+        container: coming(node).container,
+        other: node.container.clone(),
+    });
     stages([
-        ("snapshot", vec![Step::FillVolumes(snapshot.clone())]),
+        ("volumes", vec![Step::FillVolumes(snapshot.clone())]),
         ("unpause", of(&[State::Paused], Step::UnpauseNode)),
         (
             "stop",
@@ -49,8 +65,12 @@ pub fn restore(
         ("network", network),
         (
             "nodes",
-            spec.nodes.iter().cloned().map(Step::RecreateNode).collect(),
+            spec.nodes
+                .iter()
+                .map(|node| Step::RecreateNode(coming(node)))
+                .collect(),
         ),
+        ("names", names.collect()),
     ])
 }
 
@@ -59,6 +79,25 @@ pub fn restore(
 pub fn recover(containers: &[Found]) -> Vec<Stage> {
     if containers.iter().any(|found| found.name.ends_with(PAST)) {
         return discard(containers);
+    }
+    let coming = |found: &Found| found.name.strip_suffix(COMING).map(str::to_owned);
+    if containers.iter().any(|found| coming(found).is_some()) {
+        // One has its name, so all are made.
+        let made = containers.iter().any(|found| coming(found).is_none());
+        let name = |found: &Found| {
+            Some(Step::Rename {
+                container: found.name.clone(),
+                other: coming(found)?,
+            })
+        };
+        return if made {
+            stages([("names", containers.iter().filter_map(name).collect())])
+        } else {
+            stages([(
+                "remove",
+                containers.iter().cloned().map(Step::Discard).collect(),
+            )])
+        };
     }
     let aside = |found: &Found| found.name.strip_suffix(ASIDE).map(str::to_owned);
     if !containers.iter().any(|found| aside(found).is_some()) {
@@ -87,9 +126,11 @@ pub fn recover(containers: &[Found]) -> Vec<Stage> {
     ])
 }
 
-/// Whether a container was set aside for one that a snapshot gives.
+/// Whether a container was set aside for one that a snapshot gives, or is such a one and none of the cluster yet.
 pub fn is_aside(name: &str) -> bool {
-    name.ends_with(ASIDE) || name.ends_with(PAST)
+    [ASIDE, PAST, COMING]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
 }
 
 /// Ends a restore whose cluster is ready: what was set aside goes. First it gets a name that says so, all of it, as a run
@@ -164,7 +205,7 @@ mod tests {
             ("kube-node-9", State::Exited(0)),
         ]);
         insta::assert_snapshot!(render(&restore(&spec, &snapshot(&spec), true, &old)), @r"
-        [snapshot]
+        [volumes]
           copy what snapshot `one` has
         [unpause]
           unpause kube-node-1
@@ -181,14 +222,18 @@ mod tests {
           create kube-node-2 at 10.192.0.4
         ");
         insta::assert_snapshot!(render(&restore(&spec, &snapshot(&spec), false, &[])), @r"
-        [snapshot]
+        [volumes]
           copy what snapshot `one` has
         [network]
           create the network
         [nodes]
-          create kube-master at 10.192.0.2
-          create kube-node-1 at 10.192.0.3
-          create kube-node-2 at 10.192.0.4
+          create kube-master.coming at 10.192.0.2
+          create kube-node-1.coming at 10.192.0.3
+          create kube-node-2.coming at 10.192.0.4
+        [names]
+          rename kube-master.coming to kube-master
+          rename kube-node-1.coming to kube-node-1
+          rename kube-node-2.coming to kube-node-2
         ");
     }
 
@@ -229,6 +274,22 @@ mod tests {
         [start]
           start kube-master
         ");
+    }
+
+    #[test]
+    fn where_nothing_was_before_all_come_or_none() {
+        let text = |names: &[(&str, State)]| render(&recover(&found(names)));
+        let run = State::Running;
+        insta::assert_snapshot!(text(&[("kube-master.coming", run), ("kube-node-1.coming", State::Created)]), @r"
+        [remove]
+          remove kube-master.coming
+          remove kube-node-1.coming
+        ");
+        insta::assert_snapshot!(text(&[("kube-master", run), ("kube-node-1.coming", run)]), @r"
+        [names]
+          rename kube-node-1.coming to kube-node-1
+        ");
+        assert!(is_aside("kube-node-1.coming") && !is_aside("kube-node-1"));
     }
 
     #[test]

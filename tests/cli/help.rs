@@ -13,6 +13,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["start"],
     &["pause"],
     &["unpause"],
+    &["clone"],
     &["list"],
     &["status"],
     &["kubectl"],

@@ -113,6 +113,11 @@ impl Program {
         format!("{node}-{}", self.suffix)
     }
 
+    /// The id or the label by which it is meant.
+    pub(crate) fn id(&self) -> String {
+        self.which[1].clone()
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.home.path().to_owned()
     }

@@ -117,6 +117,14 @@ impl Fake {
         answers.entry(what.to_owned()).or_default().push(answer);
     }
 
+    /// The same with another answer to this question.
+    pub(crate) fn instead(self, what: &str, answer: Answer) -> Self {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.insert(what.to_owned(), vec![answer]);
+        drop(answers);
+        self
+    }
+
     /// Where it listens, as `DOCKER_HOST` has it.
     pub(crate) fn address(&self) -> &str {
         &self.address

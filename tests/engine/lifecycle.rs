@@ -10,12 +10,12 @@ const SETTINGS: &str = r#"{"cluster.apiServerAddress":"127.0.0.1","cluster.apiSe
     "cluster.podSubnet":"10.244.0.0/16","cluster.serviceSubnet":"10.96.0.0/16","dind.subnet":"10.192.0.0/24",
     "source.kubernetesVersion":"1.36.3"}"#;
 
-fn labels(role: &str, node: &str) -> Value {
+pub(crate) fn labels(role: &str, node: &str) -> Value {
     json!({ "local-cluster.cluster": "local-cluster", "local-cluster.id": "0", "local-cluster.role": role,
             "local-cluster.node": node, "local-cluster.settings": SETTINGS })
 }
 
-fn container(node: &str, role: &str, state: &str) -> Value {
+pub(crate) fn container(node: &str, role: &str, state: &str) -> Value {
     json!({ "Names": [format!("/{node}")], "State": state, "Status": "", "Labels": labels(role, node) })
 }
 
@@ -29,7 +29,7 @@ fn nodes(states: [&str; 3]) -> Value {
 }
 
 /// An engine with these nodes, where what the names say can be done to them.
-fn with(states: [&str; 3], verbs: &[&'static str]) -> Fake {
+pub(crate) fn with(states: [&str; 3], verbs: &[&'static str]) -> Fake {
     let network = json!([{ "Name": "k8s-kubeadm-local-cluster", "Labels": labels("", ""),
                            "IPAM": { "Config": [{ "Subnet": "10.192.0.0/24" }] } }]);
     let fake = engine(&network, &nodes(states));
@@ -259,6 +259,7 @@ fn every_cluster_is_listed_and_so_is_what_is_left_of_one() {
         list["clusters"][0],
         json!({ "cluster": "local-cluster", "id": 0, "kubernetesVersion": "1.36.3", "state": "mixed", "missing": null,
                 "nodes": { "running": 1, "stopped": 2 }, "network": true, "volumes": 0, "snapshots": 0,
+                "hostSubnet": "10.192.0.0/24", "nodeSubnet": "10.192.0.0/24",
                 "apiServerAddress": "127.0.0.1", "apiServerPort": 16443 })
     );
     assert_eq!(list["clusters"][1]["missing"], "only its network");

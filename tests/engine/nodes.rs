@@ -194,7 +194,7 @@ fn a_list_has_what_is_fixed_for_a_node() {
     assert_eq!(list["problem"], "the master does not run");
     assert_eq!(
         list["nodes"][1],
-        json!({ "name": "kube-node-3", "role": "worker", "container": "kube-node-3", "address": "10.192.0.5",
+        json!({ "name": "kube-node-3", "role": "worker", "container": "kube-node-3", "address": "10.192.0.5", "hostAddress": "10.192.0.5",
                 "podSubnet": "10.244.4.0/24", "state": "paused", "ready": null })
     );
 }

@@ -307,7 +307,14 @@ async fn an_overlap_with_another_pool_is_told_in_the_engines_words() {
     let gateway = "10.192.0.1".parse().unwrap();
     let made = fake
         .engine()
-        .create_network("k8s", subnet, gateway, range, &labels(&[("a", "1")]))
+        .create_network(
+            "k8s",
+            subnet,
+            gateway,
+            range,
+            Some(1550),
+            &labels(&[("a", "1")]),
+        )
         .await;
     assert_eq!(
         told(made),
