@@ -19,10 +19,12 @@ mod standing;
 mod surroundings;
 mod up;
 
-use crate::cli::{self, Cli, Command};
+use crate::cli::{self, Cli, Command, Output};
 use crate::error::{Error, exit_code, render};
+use crate::plan::{self, Stage};
 use crate::report::{Event, Reporter, print_data};
 use clap::CommandFactory;
+use serde_json::json;
 use session::Session;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -122,6 +124,19 @@ async fn snapshot_command(session: &Session, command: &cli::SnapshotCommand) -> 
 fn print(text: &str) -> Result<u8, Error> {
     print_data(text).map_err(|source| Error::other("write to standard output", source))?;
     Ok(exit_code::OK)
+}
+
+/// Prints what would be done, for `--dry-run`.
+fn print_plan(session: &Session, stages: &[Stage]) -> Result<u8, Error> {
+    if session.output == Output::Text {
+        return print(&plan::render(stages));
+    }
+    let stage = |stage: &Stage| {
+        let steps: Vec<String> = stage.steps.iter().map(ToString::to_string).collect();
+        json!({ "stage": stage.title, "steps": steps })
+    };
+    let plan = json!({ "plan": stages.iter().map(stage).collect::<Vec<_>>() });
+    print(&plan.to_string())
 }
 
 fn completion(shell: clap_complete::Shell) -> Result<u8, Error> {

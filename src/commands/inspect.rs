@@ -235,7 +235,7 @@ fn row(container: &Found, ready: &ReadyNodes) -> Row {
     let of = |name: &str| container.labels.get(name).cloned().unwrap_or_default();
     let name = of(label::NODE);
     Row {
-        ready: is_ready(&name, ready),
+        ready: is_ready(&name, Some(container), ready),
         container: container.name.clone(),
         role: of(label::ROLE),
         state: word(container.state),
@@ -243,10 +243,11 @@ fn row(container: &Found, ready: &ReadyNodes) -> Row {
     }
 }
 
-/// Whether a node is Ready, where that could be asked.
-pub(super) fn is_ready(name: &str, nodes: &ReadyNodes) -> Option<bool> {
-    let known = nodes.as_ref().ok();
-    known.map(|nodes| nodes.iter().any(|(node, ready)| node == name && *ready))
+/// Whether a node is Ready, where that could be asked. The API server goes on calling one so for 40 s after it has stopped.
+pub(super) fn is_ready(name: &str, container: Option<&Found>, nodes: &ReadyNodes) -> Option<bool> {
+    let runs = container.is_some_and(|container| container.state == State::Running);
+    let said = |nodes: &Vec<_>| nodes.iter().any(|(node, ready)| node == name && *ready);
+    nodes.as_ref().ok().map(|nodes| runs && said(nodes))
 }
 
 /// The word for that.
@@ -315,6 +316,25 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::os::fd::OwnedFd;
+
+    #[test]
+    fn a_node_that_does_not_run_is_not_ready() {
+        let container = |state| Found {
+            name: "kube-master".to_owned(),
+            labels: std::collections::BTreeMap::new(),
+            state,
+            image: String::new(),
+            volumes: Vec::new(),
+        };
+        let nodes = Ok(vec![("a".to_owned(), true), ("b".to_owned(), false)]);
+        let (running, paused) = (container(State::Running), container(State::Paused));
+        assert_eq!(is_ready("a", Some(&running), &nodes), Some(true));
+        assert_eq!(is_ready("a", Some(&paused), &nodes), Some(false));
+        assert_eq!(is_ready("a", None, &nodes), Some(false));
+        assert_eq!(is_ready("b", Some(&running), &nodes), Some(false));
+        let unknown = Err("it does not answer".to_owned());
+        assert_eq!(is_ready("a", Some(&running), &unknown), None);
+    }
 
     #[test]
     fn what_can_be_read_is_handed_on() {

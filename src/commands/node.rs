@@ -7,7 +7,7 @@ use super::recovery::recover;
 use super::session::{self, Identity, Session};
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
-use super::{image, preflight, print};
+use super::{image, preflight, print, print_plan};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
 use crate::cluster::{self, ClusterSpec, MAX_WORKERS, NodeSpec};
 use crate::drain::Drain;
@@ -19,7 +19,6 @@ use crate::lock::Lock;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
-use crate::report::print_data;
 use crate::signal;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -91,9 +90,7 @@ impl Change {
             preflight::check_host(&self.facts, preflight::load(stages, &[]), reporter)?;
         }
         if self.dry_run {
-            print_data(&plan::render(stages))
-                .map_err(|source| Error::other("print the plan", source))?;
-            return Ok(exit_code::OK);
+            return print_plan(session, stages);
         }
         let wanted = image::of_node(session, spec.version, &self.master)?;
         let surroundings = Surroundings::of(session);
@@ -221,7 +218,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
         let mut containers = standing.containers.iter();
         let found = containers.find(|found| found.name == node.container);
         let state = found.map_or("missing", |found| word(found.state));
-        rows.push((node, state, inspect::is_ready(&node.name, &ready)));
+        rows.push((node, state, inspect::is_ready(&node.name, found, &ready)));
     }
     if session.output == Output::Json {
         let list = json!({

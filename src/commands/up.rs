@@ -1,6 +1,5 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
-use super::client;
 use super::image;
 use super::making::making;
 use super::preflight;
@@ -9,6 +8,7 @@ use super::session::{self, Identity, Session};
 use super::snapshot;
 use super::standing::{Standing, tell_change};
 use super::surroundings::Surroundings;
+use super::{client, print_plan};
 use crate::cli::UpArgs;
 use crate::cluster::{self, ClusterSpec, KubernetesVersion, Role, SpecInput, SpecProblem};
 use crate::drain::Drain;
@@ -19,7 +19,6 @@ use crate::node::phases::Phases;
 use crate::node::{access, pod_ranges};
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
-use crate::report::print_data;
 use crate::signal;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -181,8 +180,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
-        print_data(&plan::render(&all)).map_err(|source| Error::other("print the plan", source))?;
-        return Ok(exit_code::OK);
+        return print_plan(session, &all);
     }
 
     let surroundings = Surroundings::of(session);

@@ -3,7 +3,7 @@
 use crate::program::{Program, engine};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(feature = "e2e-all")]
 const KILLS: u64 = 50;
@@ -26,13 +26,7 @@ fn an_up_that_was_killed_is_finished_by_the_next() {
             .wrapping_add(1_442_695_040_888_963_407);
         let life = u64::try_from(LIFE.as_millis()).unwrap();
         let moment = Duration::from_millis((seed >> 33) % life);
-        let mut up = program.spawn(&["up", "--num-nodes", "1"]);
-        let began = Instant::now();
-        while began.elapsed() < moment && up.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
-        up.kill().unwrap();
-        up.wait().unwrap();
+        program.killed(&["up", "--num-nodes", "1"], moment);
         program.ok(&["up", "--num-nodes", "1"]);
         let done = program.exec("kube-master", &["ls", "/data/local-cluster/done"]);
         assert_eq!(

@@ -6,6 +6,7 @@
 mod clone;
 mod cluster;
 mod faults;
+mod killed;
 mod lifecycle;
 mod nodes;
 mod program;

@@ -1,5 +1,6 @@
 //! The program as a user runs it, with a home of its own.
 
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +8,9 @@ use tempfile::TempDir;
 
 /// Long beyond what anything takes on a slow machine: nothing is timed here.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Between two looks at what is waited for, which is given the processors meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One cluster of one test; removed when the test is over, well or not.
 pub(crate) struct Program {
@@ -95,6 +99,14 @@ impl Program {
             .unwrap()
     }
 
+    /// Runs a command, and kills it at this moment of its life; it may have ended before.
+    pub(crate) fn killed(&self, arguments: &[&str], moment: Duration) {
+        let mut child = self.spawn(arguments);
+        std::thread::sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.ok(&[&["kubectl"], arguments].concat())
             .trim()
@@ -106,6 +118,33 @@ impl Program {
         self.ok(&[&["exec", node], arguments].concat())
             .trim()
             .to_owned()
+    }
+
+    /// The cluster works, and of what was broken off nothing is left over.
+    pub(crate) fn assert_whole(&self) {
+        self.ok(&["up"]);
+        let list = |path: &str, of: fn(Value) -> Value| -> Vec<Value> {
+            let all: Value = serde_json::from_str(&engine("GET", path)).unwrap();
+            let cluster = format!(
+                "local-cluster-{}",
+                self.suffix.trim_start_matches("cluster-")
+            );
+            let mut all = of(all).as_array().unwrap().clone();
+            all.retain(|one| one["Labels"]["local-cluster.cluster"] == cluster.as_str());
+            all
+        };
+        let containers = list("/containers/json?all=1", |all| all);
+        for container in &containers {
+            let name = container["Names"][0].as_str().unwrap();
+            assert!(name.ends_with(&self.suffix), "{name}");
+        }
+        let mut volumes = list("/volumes", |all| all["Volumes"].clone());
+        volumes.retain(|volume| volume["Labels"]["local-cluster.snapshot"].is_null());
+        assert_eq!(
+            volumes.len(),
+            containers.len(),
+            "a data volume for each node: {volumes:?}"
+        );
     }
 
     /// The name of a node's container.
@@ -127,7 +166,7 @@ impl Program {
         let began = Instant::now();
         while !right(self) {
             assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
-            std::thread::yield_now();
+            std::thread::sleep(PAUSE);
         }
     }
 }

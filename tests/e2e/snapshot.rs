@@ -2,7 +2,7 @@
 
 use crate::program::{Program, engine};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(feature = "e2e-all")]
 const KILLS: u32 = 20;
@@ -30,7 +30,7 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
 
     program.ok(&["snapshot", "restore", "later"]);
     assert_eq!(records(&program), ["one"]);
-    whole(&program);
+    program.assert_whole();
 
     killed(&program);
     broken_off_save(&program);
@@ -44,7 +44,7 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
         "{told}"
     );
     assert_eq!(records(&program), [""; 0]);
-    whole(&program);
+    program.assert_whole();
     // What is another cluster is made, and its snapshot replaces the other.
     program.ok(&["down"]);
     let up = program.run(&["up", "--num-nodes", "0"]);
@@ -57,11 +57,11 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
     let told = program.run(&["reup", "--num-nodes", "0"]).stderr;
     assert!(String::from_utf8_lossy(&told).contains("from snapshot `fresh`"));
     assert_eq!(records(&program), [""; 0]);
-    whole(&program);
+    program.assert_whole();
     // A snapshot brings its own nodes back.
     program.ok(&["snapshot", "restore", "later"]);
     assert_eq!(records(&program), ["one"]);
-    whole(&program);
+    program.assert_whole();
     program.ok(&["snapshot", "rm", "later"]);
     let (_, text) = program.fails(&["snapshot", "restore", "later"]);
     assert!(text.contains("there is no snapshot `later`"), "{text}");
@@ -74,22 +74,15 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
 fn killed(program: &Program) {
     record(program, "three");
     for round in 0..KILLS {
-        let mut restore = program.spawn(&["snapshot", "restore", "later"]);
-        let began = Instant::now();
-        while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
-            && restore.try_wait().unwrap().is_none()
-        {
-            std::thread::yield_now();
-        }
-        restore.kill().unwrap();
-        restore.wait().unwrap();
+        let moment = LIFE * (round + 1) / (KILLS + 1);
+        program.killed(&["snapshot", "restore", "later"], moment);
         program.ok(&["up"]);
         let found = records(program);
         assert!(
             found == ["one", "three"] || found == ["one"],
             "round {round}: {found:?}"
         );
-        whole(program);
+        program.assert_whole();
         if found == ["one"] {
             record(program, "three");
         }
@@ -140,31 +133,4 @@ fn records(program: &Program) -> Vec<String> {
         .lines()
         .filter_map(|line| line.strip_prefix("configmap/record-"));
     names.map(str::to_owned).collect()
-}
-
-/// Nothing of a restore is left over, and the cluster works.
-fn whole(program: &Program) {
-    program.ok(&["up"]);
-    let containers = engine("GET", "/containers/json?all=1");
-    assert!(
-        !containers.contains("-244.before") && !containers.contains("-244.past"),
-        "{containers}"
-    );
-    let containers: Value = serde_json::from_str(&containers).unwrap();
-    let of_cluster =
-        |value: &&Value| value["Labels"]["local-cluster.cluster"] == "local-cluster-244";
-    let nodes = containers
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(of_cluster)
-        .count();
-    let volumes: Value = serde_json::from_str(&engine("GET", "/volumes")).unwrap();
-    let data = |value: &&Value| value["Labels"]["local-cluster.snapshot"].is_null();
-    let volumes = volumes["Volumes"].as_array().unwrap().iter();
-    assert_eq!(
-        volumes.filter(of_cluster).filter(data).count(),
-        nodes,
-        "a data volume for each node"
-    );
 }

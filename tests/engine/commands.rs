@@ -119,6 +119,22 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
         ended.stdout
     );
     assert_untouched(&fake);
+    // The same for programs.
+    let arguments = [
+        "up",
+        "--dry-run",
+        "--source",
+        "modules",
+        "--num-nodes",
+        "1",
+        "--output",
+        "json",
+    ];
+    let plan: Value = serde_json::from_str(&run(&nothing(), &arguments).stdout).unwrap();
+    let stages = plan["plan"].as_array().unwrap();
+    let last = stages.last().unwrap();
+    let join = json!({ "stage": "join", "steps": ["wait for kubeadm join on kube-node-1"] });
+    assert_eq!((stages[0]["stage"].as_str(), last), (Some("base"), &join));
 }
 
 /// What `up` would leave as it is, and what it would refuse.
