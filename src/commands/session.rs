@@ -155,7 +155,7 @@ impl Session {
 
     /// Which cluster is meant, by the settings and by what the engine has.
     pub(super) async fn identity(&self, engine: &Engine) -> Result<Identity, Error> {
-        let networks = if self.is_meant_by_label()? {
+        let networks = if self.is_meant_in_part()? {
             networks(engine).await?
         } else {
             Vec::new()
@@ -163,19 +163,20 @@ impl Session {
         self.identity_among(engine, &networks).await
     }
 
-    fn is_meant_by_label(&self) -> Result<bool, Error> {
+    /// Whether there is an id or a label, and what there is on the engine says the other.
+    fn is_meant_in_part(&self) -> Result<bool, Error> {
         let cluster = &self.settings()?.cluster;
-        Ok(cluster.id.is_none() && cluster.label.is_some())
+        Ok(cluster.id.is_some() != cluster.label.is_some())
     }
 
     /// Which cluster is meant, where the engine has these networks: a label alone keeps the id that it has, or takes the
-    /// lowest that is free.
+    /// lowest that is free; an id alone is that of the cluster that has it, whatever its label.
     pub(super) async fn identity_among(
         &self,
         engine: &Engine,
         networks: &[Network],
     ) -> Result<Identity, Error> {
-        let ids = if self.is_meant_by_label()? {
+        let ids = if self.is_meant_in_part()? {
             ids(engine, networks).await?
         } else {
             BTreeMap::new()
@@ -190,8 +191,9 @@ impl Session {
         engine: &Engine,
         name: &str,
     ) -> Result<Identity, Error> {
+        let ids = ids(engine, &networks(engine).await?).await?;
         if let Ok(id) = name.parse() {
-            return Identity::among(&BTreeMap::new(), Some(id), None);
+            return Identity::among(&ids, Some(id), None);
         }
         if let Some(fault) = label_fault(name) {
             return Err(Error::with_hint(
@@ -199,7 +201,6 @@ impl Session {
                 format!("for a label, {fault}"),
             ));
         }
-        let ids = ids(engine, &networks(engine).await?).await?;
         Identity::among(&ids, None, Some(name.to_owned()))
     }
 
@@ -237,6 +238,7 @@ impl Identity {
         id: Option<u8>,
         label: Option<String>,
     ) -> Result<Self, Error> {
+        let label = label.or_else(|| label_of(ids, id?));
         let (id, chosen) = match (id, &label) {
             (Some(id), _) => (id, false),
             (None, None) => (0, false),
@@ -366,6 +368,18 @@ fn id(labels: &BTreeMap<String, String>) -> Option<(String, u8)> {
     Some((labels.get(label::CLUSTER)?.clone(), id))
 }
 
+/// The label of the cluster that has this id; none where it has none, or nothing has the id.
+fn label_of(ids: &BTreeMap<String, u8>, id: u8) -> Option<String> {
+    let unlabelled = Names::new(ClusterId::new(id), None).context();
+    if ids.contains_key(&unlabelled) {
+        return None;
+    }
+    let (context, _) = ids.iter().find(|(_, other)| **other == id)?;
+    let default = Names::new(ClusterId::new(0), None).context();
+    let label = context.strip_prefix(&format!("{default}-"))?;
+    label_fault(label).is_none().then(|| label.to_owned())
+}
+
 /// Cluster 0 is the default one's, whether it is there or not.
 fn lowest_free(ids: &BTreeMap<String, u8>) -> Option<u8> {
     (1..=u8::MAX).find(|candidate| !ids.values().any(|id| id == candidate))
@@ -404,6 +418,28 @@ mod tests {
         ] {
             assert!(is_remote(host), "{host}");
         }
+    }
+
+    #[test]
+    fn an_id_means_the_cluster_that_has_it() {
+        let ids = |all: &[(&str, u8)]| -> BTreeMap<String, u8> {
+            let all = all.iter().map(|(name, id)| ((*name).to_owned(), *id));
+            all.collect()
+        };
+        let meant = |all: &[(&str, u8)], id| {
+            let identity = Identity::among(&ids(all), Some(id), None).unwrap();
+            identity.names.context()
+        };
+        assert_eq!(meant(&[], 7), "local-cluster-7");
+        assert_eq!(meant(&[("local-cluster-dev", 7)], 7), "local-cluster-dev");
+        assert_eq!(meant(&[("local-cluster-dev", 7)], 8), "local-cluster-8");
+        let both = [("local-cluster-dev", 7), ("local-cluster-7", 7)];
+        assert_eq!(meant(&both, 7), "local-cluster-7");
+        // No name of ours: somebody has set labels by hand.
+        assert_eq!(
+            meant(&[("other", 7), ("local-cluster-A", 7)], 7),
+            "local-cluster-7"
+        );
     }
 
     #[test]
