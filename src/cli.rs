@@ -6,6 +6,7 @@
 mod flags;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +26,7 @@ Examples:
                                          the nodes of that other cluster
   local-cluster up --dry-run             what would be done
   local-cluster node add -n 2            two workers more
+  local-cluster load my/app:1            an image of the engine into all nodes
   local-cluster stop                     stop the nodes, and lose nothing
   local-cluster start                    start them again
   local-cluster down                     remove the nodes and all in them
@@ -109,6 +111,9 @@ pub enum Command {
     /// Show all clusters of this engine, and what is left of others
     #[command(visible_alias = "ls")]
     List,
+    /// Bring images from the engine, or from an archive, into all nodes at once
+    #[command(visible_alias = "copy-image", after_help = LOAD)]
+    Load(LoadArgs),
     /// Show the cluster's nodes, and whether they are ready
     Status,
     /// Run the kubectl that fits the cluster
@@ -141,7 +146,7 @@ pub enum Command {
     /// Show settings, where they come from, and make a configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Work on the node image
+    /// Make the node image, and show the images that the nodes have
     #[command(subcommand)]
     Image(ImageCommand),
     /// Add, remove and list the nodes of a cluster that runs
@@ -169,6 +174,26 @@ pub struct UpArgs {
     #[arg(long)]
     pub dry_run: bool,
 }
+
+/// What can be given with `load`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct LoadArgs {
+    /// The images, as the engine knows them
+    #[arg(value_name = "IMAGE", required_unless_present = "archive")]
+    pub images: Vec<String>,
+    /// Take the images of an archive instead, as `docker save` writes it; `-` is
+    /// standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "images")]
+    pub archive: Option<PathBuf>,
+    /// Only into this node; can be given several times
+    #[arg(long = "node", value_name = "NODE")]
+    pub nodes: Vec<String>,
+}
+
+const LOAD: &str = "\
+Each node is sent only the layers that it does not have. Pods use the images if
+their `imagePullPolicy` is not `Always`, which it is by default for the tag
+`latest`.";
 
 /// Some of a cluster's nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -254,9 +279,15 @@ pub enum ConfigCommand {
     Schema,
 }
 
-/// What to do about the node image.
+/// What to do about images.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ImageCommand {
+    /// Show the images that the nodes have
+    List {
+        /// Only of this node; can be given several times
+        #[arg(long = "node", value_name = "NODE")]
+        nodes: Vec<String>,
+    },
     /// Make the node image, unless it is there
     Build {
         /// The settings that the image depends on.

@@ -8,6 +8,7 @@ mod image;
 mod inspect;
 mod lifecycle;
 mod list;
+mod load;
 mod making;
 mod node;
 mod preflight;
@@ -93,6 +94,7 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::List) => list::run(session).await,
         Some(Command::Clone(arguments)) => clone::run(session, arguments).await,
         Some(Command::Snapshot(command)) => snapshot_command(session, command).await,
+        Some(Command::Load(arguments)) => load::run(session, arguments).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
         Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,
@@ -109,6 +111,7 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         }
         Some(Command::Node(cli::NodeCommand::List)) => node::list(session).await,
         Some(Command::Image(cli::ImageCommand::Build { .. })) => image::build(session).await,
+        Some(Command::Image(cli::ImageCommand::List { nodes })) => load::list(session, nodes).await,
     }
 }
 

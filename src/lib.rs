@@ -10,6 +10,7 @@
 //! - [`inventory`] sorts what is there by clusters, and says what is the matter with each.
 //! - [`execute`] does the steps and reports them.
 //! - [`snapshot`] is what is kept of a cluster, to be brought back.
+//! - [`load`] brings images into the nodes.
 //! - [`ready`] waits until the cluster works.
 //! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
@@ -39,6 +40,7 @@ pub mod image;
 pub mod inventory;
 pub mod kubeconfig;
 pub mod kubernetes;
+pub mod load;
 pub mod lock;
 pub mod node;
 pub mod pki;

@@ -1,6 +1,6 @@
 //! What every command begins with: settings, the reporter, and the cluster that is meant.
 
-use crate::cli::{Cli, Command, NodeCommand, Output, SnapshotCommand};
+use crate::cli::{Cli, Command, ImageCommand, NodeCommand, Output, SnapshotCommand};
 use crate::cluster::{ClusterId, Names, label_fault};
 use crate::engine::{Engine, EngineError, Facts, Found, Network, label};
 use crate::error::Error;
@@ -68,7 +68,8 @@ impl Session {
             Some(Command::Pause(_)) => Some("pause"),
             Some(Command::Unpause(_)) => Some("unpause"),
             Some(Command::Clone(_)) => Some("clone"),
-            Some(Command::Image(_)) => Some("image"),
+            Some(Command::Image(ImageCommand::Build { .. })) => Some("image"),
+            Some(Command::Load(_)) => Some("load"),
             Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
             Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
             Some(Command::Snapshot(SnapshotCommand::Rm { .. })) => Some("snapshot-rm"),

@@ -4,7 +4,8 @@ use super::error::Doing;
 use super::{Engine, EngineError};
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::io::AsyncWriteExt;
 
@@ -23,6 +24,16 @@ impl Executed {
     /// Standard output as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn take(&mut self, output: LogOutput) {
+        match output {
+            LogOutput::StdErr { message } => self.stderr.extend_from_slice(&message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                self.stdout.extend_from_slice(&message);
+            }
+            LogOutput::StdIn { .. } => {}
+        }
     }
 
     /// The last lines of both outputs.
@@ -76,13 +87,7 @@ impl Engine {
     pub async fn exec(&self, container: &str, command: &[&str]) -> Result<Executed, EngineError> {
         let mut executed = Executed::default();
         executed.status = self
-            .exec_streaming(container, command, |output| match output {
-                LogOutput::StdErr { message } => executed.stderr.extend_from_slice(&message),
-                LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                    executed.stdout.extend_from_slice(&message);
-                }
-                LogOutput::StdIn { .. } => {}
-            })
+            .exec_streaming(container, command, |output| executed.take(output))
             .await?;
         Ok(executed)
     }
@@ -108,6 +113,67 @@ impl Engine {
             line(&pending);
         }
         Ok(status)
+    }
+
+    /// Runs a command in a container on input that comes as a stream, to its end, and keeps what it wrote.
+    pub async fn exec_with_input(
+        &self,
+        container: &str,
+        command: &[&str],
+        from: impl Stream<Item = std::io::Result<Bytes>> + Send,
+    ) -> Result<Executed, EngineError> {
+        let action = || format!("run `{}` in {container}", command.join(" "));
+        let options = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let exec = self
+            .docker
+            .create_exec(container, options)
+            .await
+            .doing(action)?;
+        let started = self
+            .docker
+            .start_exec(&exec.id, None::<StartExecOptions>)
+            .await
+            .doing(action)?;
+        let mut executed = Executed::default();
+        if let StartExecResults::Attached {
+            mut output,
+            mut input,
+        } = started
+        {
+            let feeding = async {
+                let mut from = std::pin::pin!(from);
+                while let Some(chunk) = from.next().await {
+                    // A command that takes no more has ended, or will say why; one whose input cannot be read must not
+                    // take what it has for the whole.
+                    if input.write_all(&chunk?).await.is_err() {
+                        break;
+                    }
+                }
+                let _ = input.shutdown().await;
+                Ok::<(), std::io::Error>(())
+            };
+            let taking = async {
+                while let Some(part) = output.next().await {
+                    executed.take(part.doing(action)?);
+                }
+                Ok::<(), EngineError>(())
+            };
+            let (fed, taken) = futures_util::future::join(feeding, taking).await;
+            taken?;
+            fed.map_err(|source| EngineError::Call {
+                action: action(),
+                source: source.into(),
+            })?;
+        }
+        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
+        executed.status = inspected.exit_code.unwrap_or(-1);
+        Ok(executed)
     }
 
     async fn exec_streaming(

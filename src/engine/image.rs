@@ -49,6 +49,32 @@ impl Engine {
         }
     }
 
+    /// How large an image is, as the engine counts it; none where there is no such image.
+    pub async fn image_size(&self, name: &str) -> Result<Option<u64>, EngineError> {
+        let inspected = self.docker.inspect_image(name).await;
+        match inspected.doing(|| format!("inspect image {name}")) {
+            Ok(image) => Ok(Some(
+                image
+                    .size
+                    .and_then(|size| size.try_into().ok())
+                    .unwrap_or(0),
+            )),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The images of these names as `docker save` writes them, in one archive.
+    pub fn save_images(
+        &self,
+        names: &[String],
+    ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + use<> {
+        let action = format!("save image {}", names.join(", "));
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let parts = self.patient().export_images(&all);
+        parts.map(move |part| part.doing(|| action.clone()).map_err(std::io::Error::other))
+    }
+
     /// Pulls an image from a registry; `line` is told what is happening.
     pub async fn pull(
         &self,

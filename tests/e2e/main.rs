@@ -8,6 +8,7 @@ mod cluster;
 mod faults;
 mod killed;
 mod lifecycle;
+mod load;
 mod nodes;
 mod program;
 mod release;

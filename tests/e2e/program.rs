@@ -193,6 +193,19 @@ fn curl(method: &str, path: &str, more: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Gives the engine an archive of images, as `docker load` does.
+pub(crate) fn load_into_engine(archive: &std::path::Path) {
+    let data = format!("@{}", archive.display());
+    let more = [
+        "-H",
+        "Content-Type: application/x-tar",
+        "--data-binary",
+        &data,
+    ];
+    let answer = curl("POST", "/images/load", &more);
+    assert!(answer.contains("Loaded image"), "{answer}");
+}
+
 /// The same with a body.
 #[cfg(feature = "e2e-all")]
 pub(crate) fn engine_with(method: &str, path: &str, body: &serde_json::Value) -> String {

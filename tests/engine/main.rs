@@ -11,6 +11,7 @@ mod fake;
 mod images;
 mod jobs;
 mod lifecycle;
+mod load;
 mod members;
 mod nodes;
 mod objects;
