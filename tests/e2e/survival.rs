@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 #[cfg(feature = "e2e-all")]
 const ROUNDS: usize = 50;
 #[cfg(not(feature = "e2e-all"))]
-const ROUNDS: usize = 5;
+const ROUNDS: usize = KINDS;
+
+/// How many kinds of things happen to the cluster.
+const KINDS: usize = 6;
 
 const NODES: [&str; 2] = ["kube-master", "kube-node-1"];
 
@@ -22,6 +25,7 @@ struct Written<'a> {
 #[test]
 fn what_was_acknowledged_survives() {
     let program = Program::new(245);
+    let clone = Program::new(247);
     program.ok(&["up", "--num-nodes", "1"]);
     let writer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/writer.yaml");
     program.kubectl(&["apply", "-f", writer]);
@@ -38,10 +42,10 @@ fn what_was_acknowledged_survives() {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         // The first rounds have one of each.
-        let kind = if round < 5 {
+        let kind = if round < KINDS {
             round as u64
         } else {
-            (seed >> 33) % 5
+            (seed >> 33) % KINDS as u64
         };
         match kind {
             0 => {
@@ -62,6 +66,12 @@ fn what_was_acknowledged_survives() {
                 program.ok(&["pause"]);
                 program.ok(&["unpause"]);
             }
+            4 => {
+                program.ok(&["clone", &clone.id()]);
+                clone.ok(&["up"]);
+                written.check(&clone, round);
+                clone.ok(&["clean"]);
+            }
             _ => {
                 for node in NODES {
                     engine(
@@ -72,7 +82,7 @@ fn what_was_acknowledged_survives() {
                 program.ok(&["up"]);
             }
         }
-        written.check(round);
+        written.check(&program, round);
     }
 }
 
@@ -88,9 +98,10 @@ impl Written<'_> {
         self.lines = lines(self.program);
     }
 
-    fn check(&self, round: usize) {
-        assert_eq!(records(self.program), self.records, "round {round}");
-        self.program.until("the application goes on", |program| {
+    /// It is all there, in the cluster or its clone, and the application goes on.
+    fn check(&self, program: &Program, round: usize) {
+        assert_eq!(records(program), self.records, "round {round}");
+        program.until("the application goes on", |program| {
             lines(program) > self.lines
         });
     }
