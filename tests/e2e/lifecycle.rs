@@ -79,6 +79,8 @@ fn stop_and_start(program: &Program) {
         "--for=condition=Ready",
         "--timeout=60s",
     ]);
+    let write = "echo before the stop | systemd-cat -t test";
+    program.exec("kube-node-1", &["sh", "-c", write]);
     program.ok(&["stop"]);
     assert_eq!(states(program), ["exited"; 3]);
     assert_eq!(
@@ -106,6 +108,11 @@ fn stop_and_start(program: &Program) {
     assert_whole(program);
     let word = program.exec("kube-node-1", &["cat", "/data/patient/word"]);
     assert_eq!(word, "ended", "a pod has time for its end");
+    let journal = program.exec(
+        "kube-node-1",
+        &["journalctl", "-q", "-o", "cat", "-t", "test"],
+    );
+    assert_eq!(journal, "before the stop");
     // What is left of the test's time is for others than the one that has to be killed.
     program.kubectl(&["delete", "pod", "patient", "stubborn", "--grace-period=1"]);
     program.ok(&["start"]);
