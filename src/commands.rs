@@ -4,6 +4,7 @@ mod client;
 mod clone;
 pub mod config;
 mod down;
+mod e2e;
 mod image;
 mod inspect;
 mod lifecycle;
@@ -94,6 +95,8 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::List) => list::run(session).await,
         Some(Command::Clone(arguments)) => clone::run(session, arguments).await,
         Some(Command::Snapshot(command)) => snapshot_command(session, command).await,
+        Some(Command::E2e(arguments)) => e2e::run(session, arguments, false).await,
+        Some(Command::E2eSerial(arguments)) => e2e::run(session, arguments, true).await,
         Some(Command::Load(arguments)) => load::run(session, arguments).await,
         Some(Command::Status) => inspect::status(session).await,
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,

@@ -18,7 +18,7 @@ pub use container::{Mount, NodeContainer, Publish};
 pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;
-pub use job::Job;
+pub use job::{Guest, Job};
 pub use object::{Found, Network, Published, State};
 pub use rights::Rights;
 

@@ -14,6 +14,7 @@
 //! - [`ready`] waits until the cluster works.
 //! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
+//! - [`e2e`] is Kubernetes' own tests: which are meant, what they need, what became of them.
 //! - [`engine`] is the only room that talks to Docker.
 //! - [`image`] names the images and has what they are built of.
 //! - [`source`] is where Kubernetes comes from.
@@ -33,6 +34,7 @@ pub mod cni;
 pub mod commands;
 pub mod doctor;
 pub mod drain;
+pub mod e2e;
 pub mod engine;
 pub mod error;
 pub mod execute;

@@ -143,6 +143,11 @@ async fn remove_nodes(engine: &Engine, identity: &Identity) -> Result<usize, Eng
     let containers = engine.containers(&selector).await?;
     let volumes = engine.volumes(&selector).await?;
     remove_copying(engine, &selector).await?;
+    // What tests the cluster is in its network, which could not be removed.
+    let testing = super::e2e::container(&identity.names);
+    if jobs(engine).await?.iter().any(|job| job.name == testing) {
+        engine.remove_container(&testing).await?;
+    }
     settle(
         containers
             .iter()

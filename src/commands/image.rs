@@ -64,6 +64,24 @@ pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<
     })
 }
 
+/// What the tests of a version are built with, whatever the cluster itself is made of. `observed` is given the images.
+pub(super) async fn of_tests(
+    session: &Session,
+    engine: &Engine,
+    version: KubernetesVersion,
+    observed: &mut Observed,
+) -> Result<Wanted, Error> {
+    observe(engine, observed).await?;
+    let ca_bundle = ca_bundle(&session.environment)?;
+    let inputs = inputs(session.settings()?, version, Origin::Modules, ca_bundle);
+    let images = ImagePlan::new(&inputs);
+    Ok(Wanted {
+        inputs,
+        images,
+        stages: Vec::new(),
+    })
+}
+
 /// What further nodes of a cluster are made of: what this one is made of, whatever the settings say today.
 pub(super) fn of_node(
     session: &Session,

@@ -11,9 +11,9 @@ use crate::inventory::remedy;
 use crate::load::{self, Archive, ArchiveError, Bundle, Digest, Held, Image};
 use crate::report::{Event, Reporter, Unit};
 use crate::signal;
-use futures_util::{StreamExt, future};
+use futures_util::{Stream, StreamExt, future};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
@@ -30,6 +30,15 @@ pub(super) enum From {
     Engine(Vec<String>),
     /// From a file, or from standard input.
     Archive(PathBuf),
+    /// From a folder with a layout, in a volume that a container mounts.
+    Volume {
+        /// The container; it need not run.
+        container: String,
+        /// The folder.
+        path: String,
+        /// The images that are meant, of those that are there.
+        names: BTreeSet<String>,
+    },
 }
 
 /// What is needed to bring images into nodes.
@@ -156,7 +165,7 @@ impl Loading<'_> {
             sent.into_iter().collect::<Result<Vec<_>, Error>>()
         };
         let nodes = execute::stage("send", self.reporter, times, Box::pin(sending)).await?;
-        let layers: std::collections::BTreeSet<&Digest> = images
+        let layers: BTreeSet<&Digest> = images
             .iter()
             .flat_map(|image| &image.layers)
             .map(|layer| &layer.content.digest)
@@ -181,6 +190,7 @@ impl Loading<'_> {
     async fn total(&self, from: &From) -> Result<Option<u64>, Error> {
         match from {
             From::Archive(path) if path.as_os_str() == "-" => Ok(None),
+            From::Volume { .. } => Ok(None),
             From::Archive(path) => Ok(std::fs::metadata(path).ok().map(|status| status.len())),
             From::Engine(names) => {
                 let mut total = 0;
@@ -220,17 +230,26 @@ impl Loading<'_> {
         let doing = match from {
             From::Engine(names) => format!("read {} from the engine", names.join(", ")),
             From::Archive(path) => format!("read {}", path.display()),
+            From::Volume { path, .. } => format!("read {path}"),
+        };
+        let folder = match from {
+            From::Volume { path, .. } => path.rsplit('/').next().map(|name| format!("{name}/")),
+            _ => None,
+        }
+        .unwrap_or_default();
+        let only = match from {
+            From::Volume { names, .. } => Some(names.clone()),
+            _ => None,
         };
         let source: Box<dyn Read + Send> = match from {
             From::Archive(path) if path.as_os_str() == "-" => Box::new(std::io::stdin()),
             From::Archive(path) => {
                 Box::new(File::open(path).map_err(|source| Error::other(doing.clone(), source))?)
             }
-            From::Engine(names) => {
-                let stream = self.engine.save_images(names);
-                let stream = stream.take_until(self.cancel.clone().cancelled_owned());
-                Box::new(SyncIoBridge::new(StreamReader::new(Box::pin(stream))))
-            }
+            From::Engine(names) => self.readable(self.engine.save_images(names)),
+            From::Volume {
+                container, path, ..
+            } => self.readable(self.engine.download(container, path)),
         };
         let spool = spool(&self.directory)
             .map_err(|source| Error::other("make a file for the images", source))?;
@@ -239,12 +258,15 @@ impl Loading<'_> {
             let mut spool = spool;
             let everywhere = |digest: &Digest| held.iter().all(|held| held.has(digest));
             let mut whole = 0;
-            let archive = Archive::read(source, &mut spool, everywhere, |passed| {
+            let archive = Archive::read(source, &folder, &mut spool, everywhere, |passed| {
                 whole = passed;
                 bar.show(passed);
             });
             bar.finish();
-            let images = load::images(&archive?, &mut spool, &architecture)?;
+            let mut images = load::images(&archive?, &mut spool, &architecture)?;
+            if let Some(only) = only {
+                images.retain(|image| image.names.iter().any(|name| only.contains(name)));
+            }
             Ok::<_, ArchiveError>((spool, images, whole))
         });
         let read = tokio::select! {
@@ -253,6 +275,15 @@ impl Loading<'_> {
         };
         let read = read.map_err(|source| Error::other(doing.clone(), source))?;
         read.map_err(|source| refusal(from, doing, source))
+    }
+
+    /// A stream for a reader that waits, until the run is to end.
+    fn readable(
+        &self,
+        stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + 'static,
+    ) -> Box<dyn Read + Send> {
+        let stream = stream.take_until(self.cancel.clone().cancelled_owned());
+        Box::new(SyncIoBridge::new(StreamReader::new(Box::pin(stream))))
     }
 
     /// Sends a node what it lacks. What its runtime has thrown away meanwhile it is sent once more.

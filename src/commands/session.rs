@@ -70,6 +70,8 @@ impl Session {
             Some(Command::Clone(_)) => Some("clone"),
             Some(Command::Image(ImageCommand::Build { .. })) => Some("image"),
             Some(Command::Load(_)) => Some("load"),
+            Some(Command::E2e(_)) => Some("e2e"),
+            Some(Command::E2eSerial(_)) => Some("e2e-serial"),
             Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
             Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
             Some(Command::Snapshot(SnapshotCommand::Rm { .. })) => Some("snapshot-rm"),
@@ -127,6 +129,12 @@ impl Session {
     /// Keeps other runs away from this cluster until it is dropped.
     pub(super) fn lock(&self, identity: &Identity) -> Result<Lock, Error> {
         Ok(lock::acquire(&self.state, &identity.names.context())?)
+    }
+
+    /// Keeps other runs from testing this cluster. Its own lock stays free: what changes a cluster may be what is tested.
+    pub(super) fn lock_tests(&self, identity: &Identity) -> Result<Lock, Error> {
+        let name = format!("{}-e2e", identity.names.context());
+        Ok(lock::acquire(&self.state, &name)?)
     }
 
     /// Keeps other runs from building images at the same time; waits for them.

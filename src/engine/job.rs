@@ -5,8 +5,11 @@ use super::error::Doing;
 use super::{Engine, EngineError, Mount, Rights};
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{LogsOptions, WaitContainerOptions};
-use futures_util::StreamExt;
+use bollard::query_parameters::{
+    DownloadFromContainerOptions, KillContainerOptions, LogsOptions, WaitContainerOptions,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +57,108 @@ impl Job {
     }
 }
 
+/// A job that takes part in a cluster's network.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// What it does.
+    pub job: Job,
+    /// The network.
+    pub network: String,
+}
+
+impl Guest {
+    fn body(&self) -> ContainerCreateBody {
+        let mut body = self.job.body();
+        let host = body.host_config.get_or_insert_default();
+        host.network_mode = Some(self.network.clone());
+        body
+    }
+}
+
 impl Engine {
+    /// Makes a guest's container, with files; one of that name that is there already is replaced.
+    pub async fn create_guest(&self, guest: &Guest, files: Vec<u8>) -> Result<(), EngineError> {
+        let name = &guest.job.name;
+        self.remove_container(name).await?;
+        self.create(name, guest.body()).await?;
+        self.upload(name, files).await
+    }
+
+    /// Runs a guest to its end and hands on each line that it prints; gives its exit status. The wish to stop is told to it,
+    /// and it is waited for: it has something to clean up.
+    pub async fn follow_guest(
+        &self,
+        guest: &Guest,
+        cancel: &CancellationToken,
+        mut line: impl FnMut(&str) + Send,
+    ) -> Result<i64, EngineError> {
+        let name = &guest.job.name;
+        self.start(name).await?;
+        let mut logs = self.logs(name);
+        let mut lines = Lines::default();
+        let mut told = false;
+        loop {
+            let part = tokio::select! {
+                part = logs.next() => part,
+                () = cancel.cancelled(), if !told => {
+                    told = true;
+                    self.terminate(name).await?;
+                    continue;
+                }
+            };
+            match part {
+                Some(part) => lines.take(&part.doing(|| format!("follow {name}"))?, &mut line),
+                None => break,
+            }
+        }
+        lines.finish(&mut line);
+        self.exit_status(name).await
+    }
+
+    /// Asks a container's first process to end; one that has ended is fine.
+    async fn terminate(&self, name: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptions {
+            signal: "SIGTERM".to_owned(),
+        };
+        match self
+            .docker
+            .kill_container(name, Some(options))
+            .await
+            .doing(|| format!("end {name}"))
+        {
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    fn logs(
+        &self,
+        name: &str,
+    ) -> impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin + Send + use<> {
+        let options = LogsOptions {
+            follow: true,
+            stdout: true,
+            stderr: true,
+            tail: "all".to_owned(),
+            ..LogsOptions::default()
+        };
+        Box::pin(self.docker.logs(name, Some(options)))
+    }
+
+    /// What lies at a path of a container that need not run, as a tar archive.
+    pub fn download(
+        &self,
+        name: &str,
+        path: &str,
+    ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + use<> {
+        let action = format!("read {path} of container {name}");
+        let options = DownloadFromContainerOptions {
+            path: path.to_owned(),
+        };
+        let parts = self.patient().download_from_container(name, Some(options));
+        parts.map(move |part| part.doing(|| action.clone()).map_err(std::io::Error::other))
+    }
+
     /// Makes a job's container. One of that name that is there already is replaced: a run that is over left it.
     pub async fn create_job(&self, job: &Job) -> Result<(), EngineError> {
         self.remove_container(&job.name).await?;
@@ -87,14 +191,7 @@ impl Engine {
         let name = &job.name;
         let action = || format!("run `{}` in container {name}", job.command.join(" "));
         self.start(name).await?;
-        let options = LogsOptions {
-            follow: true,
-            stdout: true,
-            stderr: true,
-            tail: "all".to_owned(),
-            ..LogsOptions::default()
-        };
-        let mut logs = self.docker.logs(name, Some(options));
+        let mut logs = self.logs(name);
         let mut lines = Lines::default();
         loop {
             let part = tokio::select! {

@@ -1,6 +1,7 @@
 //! The images' steps.
 
 use super::Work;
+use crate::e2e::suite::Suite;
 use crate::engine::{Build, EngineError, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
@@ -51,6 +52,41 @@ pub(super) async fn build_node_base(work: &Work<'_>) -> Result<(), Error> {
         context::node(work.inputs.ca_bundle.as_deref()),
     )
     .await
+}
+
+pub(super) async fn build_tests(work: &Work<'_>, suite: &Suite) -> Result<(), Error> {
+    let context = context::tests(work.inputs.ca_bundle.as_deref());
+    build(work, &suite.image, context).await
+}
+
+/// Assembles the images of the tests into the cache volume.
+pub(super) async fn assemble_tests(work: &Work<'_>, suite: &Suite) -> Result<(), Error> {
+    let job = Job {
+        name: "local-cluster-assemble-tests".to_owned(),
+        image: suite.image.clone(),
+        command: vec![
+            "/usr/local/bin/assemble-tests".to_owned(),
+            suite.layout_path(),
+            suite.programs.path(),
+            suite.coredns.path(),
+        ],
+        environment: Vec::new(),
+        mounts: vec![cache_mount(false)],
+        labels: crate::image::job_labels("assemble-tests"),
+        rights: None,
+        host_network: false,
+    };
+    let mut images = Counter::new(work, "images");
+    let result = work
+        .engine
+        .run_job(&job, None, work.cancel, |line| {
+            images.take(line);
+            output(work, "images", line);
+        })
+        .await;
+    images.finish();
+    let result = result.map_err(|source| Error::other("assemble the images of the tests", source));
+    remove_job(work, &job.name, result).await
 }
 
 async fn build(work: &Work<'_>, tag: &str, context: Vec<u8>) -> Result<(), Error> {
@@ -297,12 +333,7 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
     let result = work
         .engine
         .run_job(&job, Some(files), work.cancel, |line| {
-            if let Some(rest) = line.strip_prefix("progress ") {
-                let mut numbers = rest.split_whitespace().map(str::parse);
-                if let (Some(Ok(done)), Some(Ok(total))) = (numbers.next(), numbers.next()) {
-                    images.show(done, Some(total));
-                }
-            }
+            images.take(line);
             output(work, "images", line);
         })
         .await
@@ -403,6 +434,16 @@ impl<'a> Counter<'a> {
             work,
             item: item.to_owned(),
             shown: (0, None),
+        }
+    }
+
+    /// `progress DONE TOTAL ...`
+    fn take(&mut self, line: &str) {
+        if let Some(rest) = line.strip_prefix("progress ") {
+            let mut numbers = rest.split_whitespace().map(str::parse);
+            if let (Some(Ok(done)), Some(Ok(total))) = (numbers.next(), numbers.next()) {
+                self.show(done, Some(total));
+            }
         }
     }
 

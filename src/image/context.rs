@@ -74,6 +74,12 @@ const NODE: [Embedded; 29] = embedded!("images/node":
     0o755 "files/usr/local/lib/local-cluster/stop-pods",
 );
 
+const TESTS: [Embedded; 3] = embedded!("images/tests":
+    0o644 "Dockerfile",
+    0o755 "assemble-tests",
+    0o755 "run-tests",
+);
+
 /// The builder image's context.
 pub fn builder(ca_bundle: Option<&[u8]>) -> Vec<u8> {
     context(&BUILDER, ca_bundle)
@@ -82,6 +88,11 @@ pub fn builder(ca_bundle: Option<&[u8]>) -> Vec<u8> {
 /// The node image's context.
 pub fn node(ca_bundle: Option<&[u8]>) -> Vec<u8> {
     context(&NODE, ca_bundle)
+}
+
+/// The context of the image that tests run in.
+pub fn tests(ca_bundle: Option<&[u8]>) -> Vec<u8> {
+    context(&TESTS, ca_bundle)
 }
 
 fn context(embedded: &[Embedded], ca_bundle: Option<&[u8]>) -> Vec<u8> {

@@ -127,10 +127,11 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Reads an archive to its end. Large files that nobody wants are not kept; `passed` is told how many bytes of files
+    /// Reads an archive to its end, all of it below this folder, if it has one. Large files that nobody wants are not kept; `passed` is told how many bytes of files
     /// have come.
     pub fn read(
         from: impl Read,
+        folder: &str,
         spool: &mut (impl Write + Seek),
         unwanted: impl Fn(&Digest) -> bool,
         mut passed: impl FnMut(u64),
@@ -149,6 +150,7 @@ impl Archive {
             }
             let mut file = file.map_err(ArchiveError::Read)?;
             let raw = String::from_utf8_lossy(&file.path_bytes()).into_owned();
+            let raw = raw.strip_prefix(folder).unwrap_or(&raw).to_owned();
             let entry = match file.header().entry_type() {
                 EntryType::Directory => continue,
                 EntryType::Regular | EntryType::Continuous => {

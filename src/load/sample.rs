@@ -100,7 +100,7 @@ pub(super) fn oci(name: &str, layers: &[&[u8]]) -> Vec<Entry> {
 
 pub(super) fn read(bytes: &[u8]) -> Result<(Archive, Cursor<Vec<u8>>), ArchiveError> {
     let mut spool = Cursor::new(Vec::new());
-    let archive = Archive::read(bytes, &mut spool, |_| false, |_| {})?;
+    let archive = Archive::read(bytes, "", &mut spool, |_| false, |_| {})?;
     Ok((archive, spool))
 }
 

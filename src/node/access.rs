@@ -14,23 +14,34 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
 /// master publishes.
 pub async fn kubeconfig(engine: &Engine, master: &str) -> Result<String, Error> {
-    let doing = || format!("read the kubeconfig of {master}");
-    let refused = |source| Error::other(doing(), source);
-    let content = engine
-        .read_file(master, "/data/etc/kubernetes/admin.conf")
-        .await
-        .map_err(refused)?;
-    let content = content.ok_or_else(|| Error::message(format!("{master} has no kubeconfig")))?;
     let published = engine
         .published(master, API_SERVER_PORT)
         .await
-        .map_err(refused)?;
+        .map_err(|source| Error::other(reading(master), source))?;
     let published =
         published.ok_or_else(|| Error::message(format!("{master} publishes no port")))?;
+    kubeconfig_for(engine, master, &published.to_string()).await
+}
+
+/// The kubeconfig that works in the cluster's network, where the master has this name.
+pub async fn kubeconfig_within(engine: &Engine, master: &str, name: &str) -> Result<String, Error> {
+    kubeconfig_for(engine, master, &format!("{name}:{API_SERVER_PORT}")).await
+}
+
+fn reading(master: &str) -> String {
+    format!("read the kubeconfig of {master}")
+}
+
+async fn kubeconfig_for(engine: &Engine, master: &str, address: &str) -> Result<String, Error> {
+    let content = engine
+        .read_file(master, "/data/etc/kubernetes/admin.conf")
+        .await
+        .map_err(|source| Error::other(reading(master), source))?;
+    let content = content.ok_or_else(|| Error::message(format!("{master} has no kubeconfig")))?;
     let mut config: serde_yaml::Value =
-        serde_yaml::from_slice(&content).map_err(|source| Error::other(doing(), source))?;
-    config["clusters"][0]["cluster"]["server"] = format!("https://{published}").into();
-    serde_yaml::to_string(&config).map_err(|source| Error::other(doing(), source))
+        serde_yaml::from_slice(&content).map_err(|source| Error::other(reading(master), source))?;
+    config["clusters"][0]["cluster"]["server"] = format!("https://{address}").into();
+    serde_yaml::to_string(&config).map_err(|source| Error::other(reading(master), source))
 }
 
 /// A client for a cluster, by the kubeconfig that a user gets.

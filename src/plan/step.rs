@@ -1,6 +1,7 @@
 //! The steps of which plans are made.
 
 use crate::cluster::{NodeSpec, Role};
+use crate::e2e::suite::Suite;
 use crate::engine::Found;
 use crate::image::Programs;
 use crate::snapshot::Snapshot;
@@ -23,6 +24,10 @@ pub enum Step {
     InstallPrograms,
     /// Fill the volume of unpacked images.
     FillPreload,
+    /// Build the image that Kubernetes' tests run in.
+    BuildTests(Suite),
+    /// Assemble the images that Kubernetes' tests ask for.
+    AssembleTests(Suite),
     /// Make the cluster's network.
     CreateNetwork,
     /// Make the volume of a worker that is to come: from now on the cluster is known to have it.
@@ -84,6 +89,8 @@ impl fmt::Display for Step {
             Self::Download => write!(formatter, "download kubeadm, kubelet and kubectl"),
             Self::InstallPrograms => write!(formatter, "install the programs into the node image"),
             Self::FillPreload => write!(formatter, "unpack the preloaded images"),
+            Self::BuildTests(_) => write!(formatter, "build the image that the tests run in"),
+            Self::AssembleTests(_) => write!(formatter, "assemble the images of the tests"),
             Self::CreateNetwork => write!(formatter, "create the network"),
             Self::CreateVolume(node) => write!(formatter, "create the volume {}", node.volume),
             Self::RemoveNode(node) => write!(

@@ -21,10 +21,14 @@ const CONTAINERD_2_4_2: &[Embedded] = module!("containerd-2.4.2": "go.mod", "go.
 const RUNC_1_5_2: &[Embedded] = module!("runc-1.5.2": "go.mod", "go.sum", "tools.go");
 const KUBERNETES_1_36_3: &[Embedded] = module!("kubernetes-1.36.3": "go.mod", "go.sum", "tools.go");
 
+const TESTS_1_36_3: &[Embedded] =
+    module!("kubernetes-e2e-1.36.3": "go.mod", "go.sum", "tools.go", "build");
+
 /// A version of Kubernetes that is proven to build from its modules, with what kubeadm of that version asks for.
 struct Proven {
     version: KubernetesVersion,
     kubernetes: &'static [Embedded],
+    tests: &'static [Embedded],
     etcd: (&'static str, &'static [Embedded]),
     coredns: (&'static str, &'static [Embedded]),
     pause: &'static str,
@@ -35,6 +39,7 @@ struct Proven {
 const PROVEN: [Proven; 1] = [Proven {
     version: KubernetesVersion::new(1, 36, 3),
     kubernetes: KUBERNETES_1_36_3,
+    tests: TESTS_1_36_3,
     etcd: ("3.6.8", ETCD_3_6_8),
     coredns: ("1.14.2", COREDNS_1_14_2),
     pause: "3.10.2",
@@ -99,11 +104,15 @@ impl Component {
 
     /// The command that builds it in the builder.
     pub fn command(&self, folder: &str) -> Vec<String> {
-        let mut command = vec![
-            "/usr/local/bin/build-programs".to_owned(),
-            folder.to_owned(),
-            self.linker_flags.clone(),
-        ];
+        // A module that is more than its programs brings what makes the rest.
+        let own = self.files.iter().any(|(name, _)| *name == "build");
+        let program: &[&str] = if own {
+            &["/bin/sh", "/module/build"]
+        } else {
+            &["/usr/local/bin/build-programs"]
+        };
+        let mut command: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
+        command.extend([folder.to_owned(), self.linker_flags.clone()]);
         command.extend(self.packages.iter().map(|package| (*package).to_owned()));
         command
     }
@@ -175,6 +184,32 @@ fn runtime() -> Vec<Component> {
     ]
 }
 
+/// The end-to-end tests of a version, with the programs of their images; none where they are not proven to build.
+pub fn tests(version: KubernetesVersion) -> Option<Component> {
+    let proven = PROVEN.iter().find(|proven| proven.version == version)?;
+    Some(Component {
+        name: "kubernetes-e2e",
+        files: proven.tests,
+        packages: vec![
+            "github.com/onsi/ginkgo/v2/ginkgo",
+            // The tests call it.
+            "k8s.io/kubernetes/cmd/kubectl",
+            "k8s.io/kubernetes/test/images/agnhost",
+            "k8s.io/kubernetes/test/images/nonewprivs",
+            "k8s.io/kubernetes/test/images/regression-issue-74839",
+            "k8s.io/kubernetes/test/images/resource-consumer",
+            "k8s.io/kubernetes/test/images/resource-consumer/consume-cpu",
+            "k8s.io/sample-apiserver",
+        ],
+        environment: vec![
+            "CGO_ENABLED=0".to_owned(),
+            format!("PAUSE={}", proven.pause),
+        ],
+        for_images: true,
+        ..kubernetes(proven)
+    })
+}
+
 fn kubernetes(proven: &Proven) -> Component {
     let KubernetesVersion { major, minor, .. } = proven.version;
     let version = proven.version.to_string();
@@ -218,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_module_requires_the_version_that_its_component_says() {
-        for component in components(KubernetesVersion::new(1, 36, 3)) {
+        let version = KubernetesVersion::new(1, 36, 3);
+        for component in components(version).into_iter().chain(tests(version)) {
             let go_mod = component
                 .files
                 .iter()

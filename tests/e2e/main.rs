@@ -14,6 +14,7 @@ mod program;
 mod release;
 mod several;
 mod snapshot;
+mod suite;
 mod survival;
 #[cfg(feature = "e2e-all")]
 mod zz_whole_engine;

@@ -69,6 +69,16 @@ fn a_name_means_one_content() {
 }
 
 #[test]
+fn an_archive_may_lie_in_a_folder() {
+    let bytes = tar(&[file("top/a", "1"), file("top/b/c", "2"), file("d", "3")]);
+    let mut spool = io::Cursor::new(Vec::new());
+    let archive = Archive::read(bytes.as_slice(), "top/", &mut spool, |_| false, |_| {}).unwrap();
+    for (name, content) in [("a", b"1"), ("b/c", b"2"), ("d", b"3")] {
+        assert_eq!(archive.bytes(name, &mut spool).unwrap(), content, "{name}");
+    }
+}
+
+#[test]
 fn devices_are_refused() {
     let mut bytes = tar(&[file("a", "")]);
     bytes[156] = b'3';
@@ -117,7 +127,7 @@ fn what_nobody_wants_is_not_kept() {
         file("d", b"end"),
     ]);
     let mut spool = io::Cursor::new(Vec::new());
-    let archive = Archive::read(bytes.as_slice(), &mut spool, |_| true, |_| {}).unwrap();
+    let archive = Archive::read(bytes.as_slice(), "", &mut spool, |_| true, |_| {}).unwrap();
     assert_eq!(archive.content("a").unwrap().at, None);
     assert_eq!(archive.content("c").unwrap().size, SMALL + 1);
     assert_eq!(archive.bytes("b", &mut spool).unwrap(), small);

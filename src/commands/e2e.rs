@@ -1,0 +1,557 @@
+//! `e2e`, `e2e-serial` and `e2e images`: Kubernetes' own tests of the cluster's version, in a container on its network.
+
+use super::image;
+use super::inspect::must_run;
+use super::load::{From, Loading};
+use super::print;
+use super::session::{self, Identity, Session};
+use super::standing::Standing;
+use super::surroundings::Surroundings;
+use crate::cli::{E2eArgs, Output};
+use crate::cluster::{ClusterSpec, Names};
+use crate::e2e::suite::{self, Suite};
+use crate::e2e::{Choice, Chosen, Failure, Need, Seen, Source, Tally, failures};
+use crate::engine::{Engine, Found, Guest, Job, Mount, State};
+use crate::error::{Error, exit_code};
+use crate::execute::{self, Times, Work};
+use crate::image::context::{File, archive};
+use crate::image::{CACHE_PATH, CACHE_VOLUME, job_labels};
+use crate::load;
+use crate::node::access;
+use crate::plan::Observed;
+use crate::report::{Event, Unit};
+use crate::signal;
+use futures_util::future;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, ListParams};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::sync::CancellationToken;
+
+/// The label by which the tests know their namespaces.
+const RUN: &str = "e2e-run";
+/// How long namespaces may take to go: pods in them may take half a minute to end.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// The older tool's number; more are of no use to so few nodes.
+const MOST_PROCESSES: usize = 25;
+
+/// The container that a cluster's tests run in.
+pub(super) fn container(names: &Names) -> String {
+    format!("local-cluster-e2e-{}", names.context())
+}
+
+/// A run of tests.
+struct Tests<'a> {
+    session: &'a Session,
+    engine: &'a Engine,
+    identity: &'a Identity,
+    cancel: &'a CancellationToken,
+    spec: ClusterSpec,
+    suite: Suite,
+    choice: Choice,
+    /// The nodes that run.
+    nodes: Vec<String>,
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Outcome {
+    status: i64,
+    tally: Tally,
+    failures: Vec<Failure>,
+}
+
+/// `e2e`, and `e2e-serial`.
+pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) -> Result<u8, Error> {
+    let list_images = arguments.command.is_some();
+    let began = Instant::now();
+    let cancel = signal::watch(session.reporter.clone());
+    let engine = session.engine().await?;
+    let facts = session::facts(&engine).await?;
+    let identity = session.identity(&engine).await?;
+    let standing = Standing::of(&engine, &identity).await?;
+    let master = standing.master().ok_or_else(|| identity.absent())?;
+    must_run(&identity, master)?;
+    let spec = standing.spec(&identity, standing.workers.clone())?;
+    let mut observed = Observed::default();
+    let wanted = image::of_tests(session, &engine, spec.version, &mut observed).await?;
+    let suite = Suite::new(&wanted.inputs, &wanted.images)
+        .ok_or_else(|| Error::message(suite::refusal(spec.version)))?;
+    let (name, focus, skip) = match &arguments.command {
+        Some(crate::cli::E2eCommand::Images(chosen)) => ("e2e images", &chosen.focus, &chosen.skip),
+        None if serial => (
+            "e2e-serial",
+            &arguments.chosen.focus,
+            &arguments.chosen.skip,
+        ),
+        None => ("e2e", &arguments.chosen.focus, &arguments.chosen.skip),
+    };
+    let regex = arguments.chosen.regex
+        || matches!(&arguments.command, Some(crate::cli::E2eCommand::Images(chosen)) if chosen.regex);
+    session
+        .reporter
+        .started(name, Some(identity.names.context()));
+    let runs = |found: &&Found| found.state == State::Running;
+    let tests = Tests {
+        session,
+        engine: &engine,
+        identity: &identity,
+        cancel: &cancel,
+        spec,
+        choice: Choice::new(focus.as_deref(), skip.as_deref(), serial, regex),
+        nodes: standing
+            .containers
+            .iter()
+            .filter(runs)
+            .map(|found| found.name.clone())
+            .collect(),
+        suite,
+    };
+    let surroundings = Surroundings::of(session);
+    let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
+    let mut times = vec![("check".to_owned(), began.elapsed())];
+    let _lock = session.lock_tests(&identity)?;
+    tests.make(&work, &observed, &mut times).await?;
+    let chosen = tests.list(&mut times).await?;
+    let absent = tests.absent(&chosen.needs()).await?;
+    if list_images {
+        return tests.print_images(&chosen, &absent);
+    }
+    tests.tell_absent(&absent);
+    if arguments.dry_run {
+        return tests.print_specs(&chosen);
+    }
+    tests.load(&chosen, &mut times).await?;
+    let report = arguments.report.as_deref();
+    let processes = if serial {
+        1
+    } else {
+        arguments.parallel.map_or_else(processes, usize::from)
+    };
+    let (_, before) = tests.namespaces().await?;
+    let outcome = tests
+        .run(processes, arguments.until_it_fails, report, &mut times)
+        .await;
+    // Whatever came of it: nothing of the tests stays.
+    let removed = engine
+        .remove_container(&container(&tests.identity.names))
+        .await;
+    let outcome = outcome?;
+    removed.map_err(|source| Error::other("remove the tests' container", source))?;
+    tests.clean(&before, &mut times).await?;
+    if cancel.is_cancelled() {
+        return Err(execute::interrupted(&times));
+    }
+    Ok(tests.tell(&outcome, report, times, began))
+}
+
+/// As many processes as there is something to do for: tests mostly wait.
+fn processes() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    (2 * cores).min(MOST_PROCESSES)
+}
+
+impl Tests<'_> {
+    /// Builds the tests and their images, where they are not there.
+    async fn make(
+        &self,
+        work: &Work<'_>,
+        observed: &Observed,
+        times: &mut Times,
+    ) -> Result<(), Error> {
+        let _lock = self.session.lock_images(self.cancel).await?;
+        let stages = self.suite.plan(work.images, observed);
+        execute::run(&stages, work, None, times).await
+    }
+
+    fn job(&self, name: String, what: &str, more: Vec<String>) -> Job {
+        let mut command = vec![
+            "/usr/local/bin/run-tests".to_owned(),
+            what.to_owned(),
+            self.suite.programs.path(),
+            self.choice.focus.clone(),
+            self.choice.skip.clone(),
+        ];
+        command.extend(more);
+        Job {
+            name,
+            image: self.suite.image.clone(),
+            command,
+            environment: Vec::new(),
+            mounts: vec![Mount {
+                volume: CACHE_VOLUME.to_owned(),
+                target: CACHE_PATH.to_owned(),
+                read_only: true,
+            }],
+            labels: job_labels("e2e"),
+            rights: None,
+            host_network: false,
+        }
+    }
+
+    /// Asks the suite which of its tests are meant.
+    async fn list(&self, times: &mut Times) -> Result<Chosen, Error> {
+        let job = self.job(
+            format!("{}-list", container(&self.identity.names)),
+            "list",
+            Vec::new(),
+        );
+        let listing = async {
+            let mut chosen = Chosen::default();
+            let listed = self
+                .engine
+                .run_job(&job, None, self.cancel, |line| chosen.take(line))
+                .await;
+            let removed = self.engine.remove_container(&job.name).await;
+            let doing = "ask the tests which of them are meant";
+            listed
+                .and(removed)
+                .map_err(|source| Error::other(doing, source))?;
+            if chosen.specs.is_empty() {
+                let skip = if self.choice.skip.is_empty() {
+                    String::new()
+                } else {
+                    format!(" and not `{}`", self.choice.skip)
+                };
+                return Err(Error::with_hint(
+                    format!("no test matches `{}`{skip}", self.choice.focus),
+                    "names are matched as they are, large and small letters apart; `--regex` takes a regular expression",
+                ));
+            }
+            Ok(chosen)
+        };
+        execute::stage("choose", &self.session.reporter, times, Box::pin(listing)).await
+    }
+
+    /// The images that only a registry has, and that not all nodes have.
+    async fn absent(&self, needs: &[Need]) -> Result<Vec<String>, Error> {
+        let asked = self.nodes.iter().map(|node| load::ask(self.engine, node));
+        let held = future::try_join_all(asked).await;
+        let held =
+            held.map_err(|source| Error::other("see which images the nodes have", source))?;
+        let everywhere = |name: &String| held.iter().all(|held| held.images.contains_key(name));
+        let absent = needs
+            .iter()
+            .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
+        Ok(absent.map(|need| need.name.clone()).collect())
+    }
+
+    fn tell_absent(&self, absent: &[String]) {
+        if absent.is_empty() {
+            return;
+        }
+        let hint = format!(
+            "`docker pull` them and `local-cluster{} load` them, or leave tests out: `e2e FOCUS SKIP`",
+            self.identity.flag()
+        );
+        self.session.reporter.warn(
+            format!(
+                "some of these tests may ask for images that are not in the nodes and cannot be assembled; where no \
+                 registry has them either, such a test fails after minutes of waiting: {}",
+                absent.join(", ")
+            ),
+            Some(&hint),
+        );
+    }
+
+    /// Brings what was assembled into the nodes.
+    async fn load(&self, chosen: &Chosen, times: &mut Times) -> Result<(), Error> {
+        let needed = chosen.needs().into_iter();
+        let assembled = needed.filter(|need| matches!(need.source, Source::Assembled(_)));
+        let names: BTreeSet<String> = assembled.map(|need| need.name).collect();
+        let asked = self.nodes.iter().map(|node| load::ask(self.engine, node));
+        let held = future::try_join_all(asked).await;
+        let held =
+            held.map_err(|source| Error::other("see which images the nodes have", source))?;
+        let has_all = |held: &load::Held| names.iter().all(|name| held.images.contains_key(name));
+        if held.iter().all(has_all) {
+            return Ok(());
+        }
+        // A container that never runs: what is in the volume can be read through it.
+        let name = format!("{}-images", container(&self.identity.names));
+        let job = self.job(name.clone(), "images", Vec::new());
+        let created = self.engine.create_job(&job).await;
+        created.map_err(|source| Error::other("read the images of the tests", source))?;
+        let loading = Loading {
+            engine: self.engine,
+            nodes: &self.nodes,
+            directory: self.session.downloads(),
+            reporter: &self.session.reporter,
+            cancel: self.cancel,
+        };
+        let from = From::Volume {
+            container: name.clone(),
+            path: self.suite.layout_path(),
+            names,
+        };
+        let loaded = loading.run(&from, times).await;
+        let removed = self.engine.remove_container(&name).await;
+        loaded?;
+        removed.map_err(|source| Error::other(format!("remove container {name}"), source))
+    }
+
+    /// Runs the tests, and tells how far they are.
+    async fn run(
+        &self,
+        processes: usize,
+        until_it_fails: bool,
+        report: Option<&Path>,
+        times: &mut Times,
+    ) -> Result<Outcome, Error> {
+        let name = container(&self.identity.names);
+        let mut log = report.map(open_log).transpose()?;
+        let mut flags = vec![
+            processes.to_string(),
+            self.spec.workers().count().max(1).to_string(),
+        ];
+        if until_it_fails {
+            flags.push("--until-it-fails".to_owned());
+        }
+        let guest = Guest {
+            job: self.job(name.clone(), "run", flags),
+            network: self.spec.names.network(),
+        };
+        let config = access::kubeconfig_within(
+            self.engine,
+            &self.spec.master().container,
+            &self.spec.master().name,
+        )
+        .await?;
+        let files = archive(&[File::new("run/admin.conf", 0o600, config.into_bytes())]);
+        let running = async {
+            let failed = |source| Error::other("run the tests", source);
+            self.engine
+                .create_guest(&guest, files)
+                .await
+                .map_err(failed)?;
+            let mut outcome = Outcome::default();
+            let reporter = &self.session.reporter;
+            let followed = self.engine.follow_guest(&guest, self.cancel, |line| {
+                if let Some(log) = &mut log {
+                    // The report is a help: a disk that is full is told at the end, when it is read.
+                    let _ = writeln!(log, "{line}");
+                }
+                match outcome.tally.take(line) {
+                    Seen::Nothing => {}
+                    Seen::Progress => reporter.send(Event::Progress {
+                        item: "tests".to_owned(),
+                        done: outcome.tally.done,
+                        total: outcome.tally.total,
+                        unit: Unit::Items,
+                    }),
+                    Seen::Failed(test) => reporter.note(format!(
+                        "failed: {test} ({} failed, {} done, {} left)",
+                        outcome.tally.failed,
+                        outcome.tally.done,
+                        outcome
+                            .tally
+                            .total
+                            .unwrap_or_default()
+                            .saturating_sub(outcome.tally.done)
+                    )),
+                }
+                reporter.send(Event::Output {
+                    source: "e2e".to_owned(),
+                    line: line.to_owned(),
+                });
+            });
+            outcome.status = followed.await.map_err(failed)?;
+            reporter.send(Event::ProgressFinished {
+                item: "tests".to_owned(),
+            });
+            self.read_report(&name, report, &mut outcome).await?;
+            Ok(outcome)
+        };
+        execute::stage("run", &self.session.reporter, times, Box::pin(running)).await
+    }
+
+    /// Fetches what ginkgo reports. Only files that are known are taken, under names of ours.
+    async fn read_report(
+        &self,
+        container: &str,
+        report: Option<&Path>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let stream = self.engine.download(container, "/report");
+        let mut source = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            let mut files = tar::Archive::new(&mut source);
+            for file in files.entries()? {
+                let mut file = file?;
+                let name = file.path()?.into_owned();
+                for known in ["report.json", "junit.xml"] {
+                    if name == Path::new("report").join(known) {
+                        let mut content = Vec::new();
+                        file.read_to_end(&mut content)?;
+                        found.push((known, content));
+                    }
+                }
+            }
+            std::io::Result::Ok(found)
+        });
+        let doing = "read the tests' report";
+        let found = read.await.map_err(|source| Error::other(doing, source))?;
+        let found = found.map_err(|source| Error::other(doing, source))?;
+        for (name, content) in found {
+            if name == "report.json" {
+                outcome.failures =
+                    failures(&content).map_err(|source| Error::other(doing, source))?;
+            }
+            if let Some(folder) = report {
+                let path = folder.join(name);
+                std::fs::write(&path, content)
+                    .map_err(|source| Error::other(format!("write {}", path.display()), source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The namespaces that tests have made.
+    async fn namespaces(&self) -> Result<(Api<Namespace>, BTreeSet<String>), Error> {
+        let config = access::kubeconfig(self.engine, &self.spec.master().container).await?;
+        let all: Api<Namespace> = Api::all(access::client(&config)?);
+        let found = named(&all).await?;
+        Ok((all, found))
+    }
+
+    /// Sees that no namespace of this run stays: tests that were broken off leave theirs. Those that were there before are
+    /// somebody else's.
+    async fn clean(&self, before: &BTreeSet<String>, times: &mut Times) -> Result<(), Error> {
+        let (all, after) = self.namespaces().await?;
+        if after.is_subset(before) {
+            return Ok(());
+        }
+        let cleaning = async {
+            let gone = tokio::time::timeout(PATIENCE, async {
+                let mut asked = BTreeSet::new();
+                loop {
+                    let left = named(&all).await?;
+                    let left: Vec<&String> = left.difference(before).collect();
+                    if left.is_empty() {
+                        return Ok(());
+                    }
+                    for name in left {
+                        if asked.insert(name.clone()) {
+                            match all.delete(name, &DeleteParams::default()).await {
+                                Err(kube::Error::Api(status))
+                                    if matches!(status.code, 404 | 409) => {}
+                                deleted => drop(deleted.map_err(unclean)?),
+                            }
+                        }
+                    }
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                }
+            });
+            gone.await.map_err(|_| {
+                Error::with_hint(
+                    "some namespaces of the tests do not go away",
+                    format!(
+                        "see `local-cluster{} kubectl get namespaces -l {RUN}`",
+                        self.identity.flag()
+                    ),
+                )
+            })?
+        };
+        execute::stage("clean", &self.session.reporter, times, Box::pin(cleaning)).await
+    }
+
+    /// The summary; gives ginkgo's own exit code.
+    fn tell(&self, outcome: &Outcome, report: Option<&Path>, times: Times, began: Instant) -> u8 {
+        let reporter = &self.session.reporter;
+        let failed = outcome.failures.len() as u64;
+        for failure in &outcome.failures {
+            let message = failure.message.replace('\n', "\n  ");
+            reporter.failed(format!(
+                "failed: {}\n  {message}\n  at {}",
+                failure.name, failure.place
+            ));
+        }
+        let done = outcome.tally.done;
+        let mut next = vec![format!(
+            "{} passed, {failed} failed",
+            done.saturating_sub(outcome.tally.failed)
+        )];
+        if let Some(folder) = report {
+            next.push(format!(
+                "{}: e2e.log, junit.xml, report.json",
+                folder.display()
+            ));
+        }
+        let code = u8::try_from(outcome.status).unwrap_or(exit_code::FAILED);
+        reporter.send(Event::Summary {
+            stages: times,
+            total: began.elapsed(),
+        });
+        reporter.send(Event::RunFinished {
+            ok: code == exit_code::OK,
+            next,
+            log: self
+                .session
+                .log
+                .as_ref()
+                .filter(|_| code != 0)
+                .map(|path| path.display().to_string()),
+        });
+        code
+    }
+
+    /// `--dry-run`.
+    fn print_specs(&self, chosen: &Chosen) -> Result<u8, Error> {
+        if self.session.output == Output::Json {
+            return print(&json!({ "tests": chosen.specs }).to_string());
+        }
+        print(&chosen.specs.join("\n"))
+    }
+
+    /// `e2e images`.
+    fn print_images(&self, chosen: &Chosen, absent: &[String]) -> Result<u8, Error> {
+        let needs = chosen.needs();
+        let told = |need: &Need| match need.source {
+            Source::Node => "in every node".to_owned(),
+            Source::Assembled("") => "assembled".to_owned(),
+            Source::Assembled(note) => format!("assembled: {note}"),
+            Source::Never => "not to be had, which its tests want".to_owned(),
+            Source::Registry if absent.contains(&need.name) => "only from a registry".to_owned(),
+            Source::Registry => "loaded into all nodes".to_owned(),
+        };
+        if self.session.output == Output::Json {
+            let images: Vec<_> = needs
+                .iter()
+                .map(|need| json!({ "name": need.name, "from": told(need), "absent": absent.contains(&need.name) }))
+                .collect();
+            return print(&json!({ "tests": chosen.specs.len(), "images": images }).to_string());
+        }
+        let width = needs.iter().map(|need| need.name.len()).max().unwrap_or(0);
+        let text = needs.iter().fold(String::new(), |mut text, need| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{:<width$}  {}", need.name, told(need));
+            text
+        });
+        print(&text)
+    }
+}
+
+/// The namespaces that have the tests' label.
+async fn named(all: &Api<Namespace>) -> Result<BTreeSet<String>, Error> {
+    let list = all.list_metadata(&ListParams::default().labels(RUN)).await;
+    let names = list.map_err(unclean)?.items.into_iter();
+    Ok(names
+        .filter_map(|namespace| namespace.metadata.name)
+        .collect())
+}
+
+fn unclean(source: kube::Error) -> Error {
+    Error::other("see to the tests' namespaces", source)
+}
+
+fn open_log(folder: &Path) -> Result<std::fs::File, Error> {
+    let path: PathBuf = folder.join("e2e.log");
+    let opened = std::fs::create_dir_all(folder).and_then(|()| std::fs::File::create(&path));
+    opened.map_err(|source| Error::other(format!("write {}", path.display()), source))
+}

@@ -1,0 +1,118 @@
+//! What the tests write while they run. PURE.
+
+/// How far they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many there are to do, once that is known.
+    pub total: Option<u64>,
+    /// How many have ended.
+    pub done: u64,
+    /// How many of them have failed.
+    pub failed: u64,
+    /// The next line is the name of one that has failed.
+    name_follows: bool,
+}
+
+/// What a line has told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// The numbers have changed.
+    Progress,
+    /// This test has failed.
+    Failed(String),
+}
+
+impl Tally {
+    /// Takes a line of ginkgo's output.
+    pub fn take(&mut self, line: &str) -> Seen {
+        let line = line.trim();
+        if std::mem::take(&mut self.name_follows) && !line.is_empty() {
+            return Seen::Failed(line.to_owned());
+        }
+        // `Will run 12 of 7579 specs`
+        if let Some(rest) = line.strip_prefix("Will run ")
+            && let Some(total) = rest
+                .split(' ')
+                .next()
+                .and_then(|number| number.parse().ok())
+        {
+            *self = Self {
+                total: Some(total),
+                ..Self::default()
+            };
+            return Seen::Progress;
+        }
+        // `• [12.3 seconds]`, `• [FAILED] [12.3 seconds]`, `S [SKIPPED] [0.1 seconds]`
+        let ended = |mark: &str| {
+            let rest = line.strip_prefix(mark)?.trim_start();
+            (rest.starts_with('[') && rest.ends_with("seconds]")).then_some(rest)
+        };
+        if let Some(rest) = ended("•").or_else(|| ended("S")) {
+            self.done += 1;
+            let bad = [
+                "[FAILED]",
+                "[PANICKED!]",
+                "[TIMEDOUT]",
+                "[INTERRUPTED]",
+                "[ABORTED]",
+            ];
+            if bad.iter().any(|bad| rest.starts_with(bad)) {
+                self.failed += 1;
+                self.name_follows = true;
+            }
+            return Seen::Progress;
+        }
+        Seen::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ginkgos_lines_are_counted() {
+        let mut tally = Tally::default();
+        let seen: Vec<Seen> = "Running Suite: Kubernetes e2e suite - /o
+Will run 3 of 7579 specs
+Running in parallel across 2 processes
+SSSS
+------------------------------
+• [7.123 seconds]
+[sig-network] Services should serve
+  STEP: something @ 11/21/26 16:00:14.06
+• [FAILED] [125.345 seconds]
+[sig-apps] Deployment [It] should run [Conformance]
+S [SKIPPED] [0.010 seconds]
+[sig-node] Pods not here
+• not the end of anything [1.0 seconds] of it
+"
+        .lines()
+        .map(|line| tally.take(line))
+        .filter(|seen| *seen != Seen::Nothing)
+        .collect();
+        let failed = Seen::Failed("[sig-apps] Deployment [It] should run [Conformance]".to_owned());
+        assert_eq!(
+            seen,
+            [
+                Seen::Progress,
+                Seen::Progress,
+                Seen::Progress,
+                failed,
+                Seen::Progress
+            ]
+        );
+        assert_eq!((tally.total, tally.done, tally.failed), (Some(3), 3, 1));
+    }
+
+    #[test]
+    fn another_round_begins_anew() {
+        let mut tally = Tally::default();
+        tally.take("Will run 1 of 9 specs");
+        tally.take("• [1.0 seconds]");
+        tally.take("Will run 1 of 9 specs");
+        assert_eq!((tally.total, tally.done), (Some(1), 0));
+    }
+}

@@ -1,0 +1,138 @@
+//! What the tests of a version are made of: programs, an image to run them in, and the images that they ask for. PURE.
+
+use crate::cluster::KubernetesVersion;
+use crate::image::{CACHE_PATH, ImageInputs, ImagePlan, Programs, REPOSITORY, context, digest};
+use crate::plan::{Observed, Stage, Step};
+use crate::source::modules;
+
+/// The suite of a version, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suite {
+    /// The image that the tests run in, and in which their images are assembled.
+    pub image: String,
+    /// The tests, and the programs of their images.
+    pub programs: Programs,
+    /// CoreDNS, which one of the images has.
+    pub coredns: Programs,
+    /// The folder of the cache volume in which the images appear.
+    pub layout: String,
+}
+
+impl Suite {
+    /// Names everything; none where this version's tests are not proven to build.
+    pub fn new(inputs: &ImageInputs, images: &ImagePlan) -> Option<Self> {
+        let component = modules::tests(inputs.version)?;
+        let coredns = images
+            .image_programs
+            .iter()
+            .find(|programs| programs.component.name == "coredns")?
+            .clone();
+        // The folder is told apart by what builds it, as those of all programs.
+        let built_by = digest(&[images.base.as_bytes(), &context::builder(None)]);
+        let programs = Programs {
+            folder: component.folder(&built_by),
+            component,
+        };
+        let ca_bundle = inputs.ca_bundle.as_deref();
+        let key = digest(&[images.base.as_bytes(), &context::tests(ca_bundle)]);
+        let layout = digest(&[
+            key.as_bytes(),
+            programs.folder.as_bytes(),
+            coredns.folder.as_bytes(),
+        ]);
+        Some(Self {
+            image: format!("{REPOSITORY}/tests:{key}"),
+            programs,
+            coredns,
+            layout: format!("test-images-{}-{layout}", inputs.version),
+        })
+    }
+
+    /// The path of the images in a job.
+    pub fn layout_path(&self) -> String {
+        format!("{CACHE_PATH}/out/{}", self.layout)
+    }
+
+    /// What makes it. What is in the cache volume is seen by the steps themselves, which are done at once then.
+    pub fn plan(&self, images: &ImagePlan, observed: &Observed) -> Vec<Stage> {
+        let has = |tag: &str| observed.images.contains(tag);
+        let builder = !has(&images.builder);
+        let mut stages = Vec::new();
+        let mut stage = |title, wanted: bool, step| {
+            if wanted {
+                stages.push(Stage {
+                    title,
+                    steps: vec![step],
+                });
+            }
+        };
+        stage(
+            "base",
+            (builder || !has(&self.image)) && !has(&images.base),
+            Step::ObtainBase,
+        );
+        stage("builder", builder, Step::BuildBuilder);
+        stage(
+            "tests image",
+            !has(&self.image),
+            Step::BuildTests(self.clone()),
+        );
+        stage("programs", true, Step::BuildPrograms(self.coredns.clone()));
+        stage("tests", true, Step::BuildPrograms(self.programs.clone()));
+        stage("test images", true, Step::AssembleTests(self.clone()));
+        stages
+    }
+}
+
+/// Why a version has no suite here.
+pub fn refusal(version: KubernetesVersion) -> String {
+    let proven: Vec<String> = modules::proven_versions()
+        .map(|version| version.to_string())
+        .collect();
+    format!(
+        "the tests of Kubernetes {version} cannot be had: those of {} are built from their Go modules, others are not proven to",
+        proven.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Origin, sample};
+
+    #[test]
+    fn what_is_there_is_not_made_again() {
+        let inputs = sample::inputs(Origin::Modules);
+        let images = ImagePlan::new(&inputs);
+        let suite = Suite::new(&inputs, &images).unwrap();
+        let titles = |observed: &Observed| -> Vec<&str> {
+            suite
+                .plan(&images, observed)
+                .iter()
+                .map(|stage| stage.title)
+                .collect()
+        };
+        let mut observed = Observed::default();
+        assert_eq!(
+            titles(&observed),
+            [
+                "base",
+                "builder",
+                "tests image",
+                "programs",
+                "tests",
+                "test images"
+            ]
+        );
+        observed.images = [images.builder.clone(), suite.image.clone()].into();
+        assert_eq!(titles(&observed), ["programs", "tests", "test images"]);
+        assert!(suite.programs.component.command("x")[0].ends_with("sh"));
+    }
+
+    #[test]
+    fn another_version_has_none() {
+        let mut inputs = sample::inputs(Origin::Modules);
+        inputs.version = KubernetesVersion::new(1, 21, 0);
+        assert!(Suite::new(&inputs, &ImagePlan::new(&inputs)).is_none());
+    }
+}

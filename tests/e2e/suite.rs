@@ -1,0 +1,70 @@
+//! Kubernetes' own tests, run by the program.
+
+use crate::program::{Program, engine};
+use serde_json::Value;
+use std::process::Command;
+
+const TEST: &str = "should serve a basic endpoint from pods";
+
+#[test]
+fn the_tests_of_kubernetes_run() {
+    let program = Program::new(72);
+    program.ok(&["up", "--num-nodes", "1", "--skip-snapshot"]);
+    let report = program.home().join("report");
+    program.ok(&["e2e", TEST, "--report", report.to_str().unwrap()]);
+    let junit = std::fs::read_to_string(report.join("junit.xml")).unwrap();
+    assert!(junit.contains(TEST), "{junit}");
+    for name in ["e2e.log", "report.json"] {
+        assert!(
+            std::fs::metadata(report.join(name)).unwrap().len() > 0,
+            "{name}"
+        );
+    }
+    assert_nothing_stays(&program);
+
+    let names = program.ok(&["e2e", "--dry-run", TEST]);
+    assert_eq!(names.lines().count(), 1, "{names}");
+    let images = program.ok(&["--output", "json", "e2e", "images", TEST]);
+    let images = images.lines().find_map(|line| {
+        let value: Value = serde_json::from_str(line).ok()?;
+        value.get("images").cloned()
+    });
+    assert!(
+        images
+            .unwrap()
+            .to_string()
+            .contains("e2e-test-images/agnhost")
+    );
+    let (code, told) = program.fails(&["e2e", "there is no such test"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains(r"no test matches `there\s+is\s+no\s+such\s+test`"),
+        "{told}"
+    );
+
+    // A signal in the midst of a test.
+    let mut running = program.spawn(&["e2e", TEST]);
+    program.until("a test has a namespace", |program| {
+        !namespaces(program).is_empty()
+    });
+    let signalled = Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signalled.success());
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert_nothing_stays(&program);
+}
+
+fn namespaces(program: &Program) -> String {
+    program.kubectl(&["get", "namespaces", "-l", "e2e-run", "-o", "name"])
+}
+
+fn assert_nothing_stays(program: &Program) {
+    assert_eq!(namespaces(program), "");
+    let containers = engine("GET", "/containers/json?all=1");
+    assert!(
+        !containers.contains("local-cluster-e2e-local-cluster-72"),
+        "{containers}"
+    );
+}
