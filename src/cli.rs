@@ -358,9 +358,9 @@ pub enum ImageCommand {
 /// What to do about the nodes of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum NodeCommand {
-    /// Add workers, with the lowest numbers that are free, and wait for them
+    /// Add nodes, with the lowest numbers that are free, and wait for them
     Add(NodeAddArgs),
-    /// Drain workers and remove them, with all that is in them
+    /// Drain nodes and remove them, with all that is in them
     Remove(NodeRemoveArgs),
     /// Show the nodes, their addresses, and whether they are ready
     List,
@@ -373,6 +373,9 @@ pub struct NodeAddArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
     pub count: u16,
+    /// Add masters and not workers, to a cluster that was made with several
+    #[arg(long)]
+    pub master: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -382,7 +385,7 @@ pub struct NodeAddArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = NODE_REMOVE)]
 pub struct NodeRemoveArgs {
-    /// The workers: `kube-node-1`...
+    /// The nodes: `kube-node-1`..., and `kube-master-2`... of several masters
     #[arg(required = true, value_name = "NODE")]
     pub nodes: Vec<String>,
     /// How long pods may take to end, in seconds

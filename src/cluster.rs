@@ -3,13 +3,13 @@
 //! This room is pure: no I/O, no clock, no randomness, no environment. [`ClusterSpec::new`] turns a plain copy of the
 //! settings into a [`ClusterSpec`], or into the list of everything that is wrong with them.
 
+mod enough;
 mod fingerprint;
 mod names;
 pub mod network;
 pub mod overlap;
 mod problem;
 pub mod version;
-mod workers;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -23,12 +23,12 @@ use std::net::Ipv4Addr;
 use ipnetwork::Ipv4Network;
 use serde::{Deserialize, Serialize};
 
-pub use self::fingerprint::Difference;
+pub use self::enough::enough;
+pub use self::fingerprint::{Difference, is_balanced};
 pub use self::names::{Names, label_fault};
-pub use self::network::{MAX_WORKERS, NetworkPlan};
+pub use self::network::{MAX_MASTERS, MAX_WORKERS, NetworkPlan};
 pub use self::problem::SpecProblem;
 pub use self::version::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
-pub use self::workers::workers;
 
 /// The name under which every node finds the API server; each node's hosts file resolves it. A name and not an address,
 /// so that certificates and kubeconfigs stay right when masters are added behind a load balancer.
@@ -125,7 +125,8 @@ pub struct NodeSpec {
     pub volume: String,
     /// What the node is for.
     pub role: Role,
-    /// Number of the node, by which it has its addresses: 1 for the master, i + 1 for worker i.
+    /// Number of the node, by which it has its addresses: 1 for the first master, i + 1 for worker i, 100 + i for
+    /// master i.
     pub number: u16,
     /// The address that the node has in Kubernetes, and by which the others know it.
     pub address: Ipv4Addr,
@@ -136,10 +137,36 @@ pub struct NodeSpec {
 }
 
 impl NodeSpec {
-    /// The number of a worker, as it is in its name: node 1 is the master.
-    pub fn worker(&self) -> u16 {
-        self.number - 1
+    /// The number of a master or worker among its like, as it is in its name.
+    pub fn ordinal(&self) -> u16 {
+        match (self.role, self.number) {
+            (Role::Master, 1) => 1,
+            (Role::Master, number) => number - MAX_WORKERS,
+            (Role::Worker, number) => number - 1,
+        }
     }
+}
+
+/// What stands before several masters, and publishes their API servers. It is no node: Kubernetes does not know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// Hostname and network alias, the same in every cluster.
+    pub name: String,
+    /// Name of the container.
+    pub container: String,
+    /// The address by which the nodes know it.
+    pub address: Ipv4Addr,
+    /// The address that Docker gives it: the same, but in a clone.
+    pub docker_address: Ipv4Addr,
+}
+
+/// The nodes of a cluster, by their numbers among their like. Either set may have holes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Members {
+    /// The masters, 1 being `kube-master`.
+    pub masters: BTreeSet<u16>,
+    /// The workers.
+    pub workers: BTreeSet<u16>,
 }
 
 /// The settings that a spec is made of, already of the right types but not yet checked against each other.
@@ -149,8 +176,10 @@ pub struct SpecInput {
     pub id: u8,
     /// Replaces `cluster-N` in names.
     pub label: Option<String>,
-    /// The numbers of the workers, from 1 on.
-    pub workers: BTreeSet<u16>,
+    /// The nodes, by number.
+    pub members: Members,
+    /// A load balancer stands before the masters, of which there may be several: fixed when the cluster is made.
+    pub balanced: bool,
     /// Let ordinary pods run on the master even where there are workers.
     pub no_dedicated: bool,
     /// etcd does not wait for the disk.
@@ -187,8 +216,10 @@ pub struct ClusterSpec {
     pub version: KubernetesVersion,
     /// The address ranges.
     pub network: NetworkPlan,
-    /// The nodes, master first, then workers by number.
+    /// The nodes, masters first, then workers, by number.
     pub nodes: Vec<NodeSpec>,
+    /// What stands before the masters of a cluster that may have several.
+    pub load_balancer: Option<LoadBalancer>,
     /// Ordinary pods may run on the master even where there are workers.
     pub no_dedicated: bool,
     /// etcd does not wait for the disk: what was acknowledged is lost if the host fails, and may be broken then.
@@ -217,7 +248,8 @@ impl ClusterSpec {
             id,
             label: input.label.clone(),
             version: input.version,
-            nodes: nodes(&names, &network, &input.workers),
+            nodes: nodes(&names, &network, &input.members),
+            load_balancer: input.balanced.then(|| load_balancer(&names, &network)),
             names,
             network,
             no_dedicated: input.no_dedicated,
@@ -229,9 +261,14 @@ impl ClusterSpec {
         })
     }
 
-    /// The first master. There is always one.
+    /// The first of the masters that there are; there is always one.
     pub fn master(&self) -> &NodeSpec {
         &self.nodes[0]
+    }
+
+    /// The masters, by number.
+    pub fn masters(&self) -> impl Iterator<Item = &NodeSpec> {
+        self.nodes.iter().filter(|node| node.role == Role::Master)
     }
 
     /// The workers, by number.
@@ -239,7 +276,20 @@ impl ClusterSpec {
         self.nodes.iter().filter(|node| node.role == Role::Worker)
     }
 
-    /// All workers that the cluster can have, whether it has them or not: each number's name and addresses are fixed.
+    /// The numbers of the nodes.
+    pub fn members(&self) -> Members {
+        Members {
+            masters: self.masters().map(NodeSpec::ordinal).collect(),
+            workers: self.workers().map(NodeSpec::ordinal).collect(),
+        }
+    }
+
+    /// All masters that a cluster can have, whether it has them or not: each number's name and addresses are fixed.
+    pub fn possible_masters(&self) -> impl Iterator<Item = NodeSpec> {
+        (1..=MAX_MASTERS).map(|master| master_spec(&self.names, &self.network, master))
+    }
+
+    /// All workers that the cluster can have, whether it has them or not.
     pub fn possible_workers(&self) -> impl Iterator<Item = NodeSpec> {
         (1..=MAX_WORKERS).map(|worker| worker_spec(&self.names, &self.network, worker))
     }
@@ -247,7 +297,7 @@ impl ClusterSpec {
     /// Whether ordinary pods are kept off a master that is made for this cluster: not without workers, and not with
     /// `cluster.noDedicated`.
     pub fn taint_masters(&self) -> bool {
-        self.nodes.len() > 1 && !self.no_dedicated
+        self.workers().next().is_some() && !self.no_dedicated
     }
 
     /// The port on the engine's host that is tried first for the API server where none is set: 6443 + N.
@@ -267,14 +317,14 @@ impl ClusterSpec {
         fingerprint::of(self)
     }
 
-    /// The cluster that has this fingerprint, with these workers: what it is, whatever the settings say today.
+    /// The cluster that has this fingerprint, with these nodes: what it is, whatever the settings say today.
     pub fn of_fingerprint(
         id: u8,
         label: Option<&str>,
         running: &BTreeMap<String, String>,
-        workers: BTreeSet<u16>,
+        members: Members,
     ) -> Result<Self, Vec<SpecProblem>> {
-        let input = fingerprint::input(id, label, running, workers).map_err(|one| vec![one])?;
+        let input = fingerprint::input(id, label, running, members).map_err(|one| vec![one])?;
         Self::new(&input)
     }
 
@@ -304,16 +354,33 @@ impl ClusterSpec {
     }
 }
 
-/// The node list: one master, then the workers.
-fn nodes(names: &Names, network: &NetworkPlan, workers: &BTreeSet<u16>) -> Vec<NodeSpec> {
-    let master = node(names, network, names::MASTER.to_owned(), Role::Master, 1);
-    let workers = workers
-        .iter()
-        .map(|worker| worker_spec(names, network, *worker));
-    std::iter::once(master).chain(workers).collect()
+fn load_balancer(names: &Names, network: &NetworkPlan) -> LoadBalancer {
+    let (address, docker_address) = network.load_balancer();
+    LoadBalancer {
+        name: names::LOAD_BALANCER.to_owned(),
+        container: names.container(names::LOAD_BALANCER),
+        address,
+        docker_address,
+    }
 }
 
-/// The worker of this number: it has the node number that follows, since the master is the first node.
+/// The node list: the masters, then the workers.
+fn nodes(names: &Names, network: &NetworkPlan, members: &Members) -> Vec<NodeSpec> {
+    let masters = members.masters.iter();
+    let workers = members.workers.iter();
+    masters
+        .map(|master| master_spec(names, network, *master))
+        .chain(workers.map(|worker| worker_spec(names, network, *worker)))
+        .collect()
+}
+
+/// The master of this number: the first is the first node, the others follow all workers that there can be.
+fn master_spec(names: &Names, network: &NetworkPlan, master: u16) -> NodeSpec {
+    let number = if master == 1 { 1 } else { MAX_WORKERS + master };
+    node(names, network, names::master(master), Role::Master, number)
+}
+
+/// The worker of this number: it has the node number that follows, since the first master is the first node.
 fn worker_spec(names: &Names, network: &NetworkPlan, worker: u16) -> NodeSpec {
     let name = names::worker(worker);
     node(names, network, name, Role::Worker, worker + 1)

@@ -31,7 +31,7 @@ pub fn conflist(spec: &ClusterSpec, node: &NodeSpec) -> String {
 /// Of all nodes that the cluster can have, since their addresses are fixed: who comes later is known to all that are
 /// there, and packets to who is not there end at the node instead of leaving by its default route.
 pub fn routes(spec: &ClusterSpec, node: &NodeSpec) -> Vec<(Ipv4Network, Ipv4Addr)> {
-    std::iter::once(spec.master().clone())
+    spec.possible_masters()
         .chain(spec.possible_workers())
         .filter(|other| other.number != node.number)
         .map(|other| (other.pod_subnet, other.address))
@@ -217,13 +217,15 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let of_master = lines(spec.master());
-        assert_eq!(of_master.len(), 100);
-        assert_eq!(of_master[0], "10.244.2.0/24 via 10.192.0.3");
-        assert_eq!(of_master[99], "10.244.101.0/24 via 10.192.0.102");
+        assert_eq!(of_master.len(), 104);
+        assert_eq!(of_master[0], "10.244.102.0/24 via 10.192.0.103");
+        assert_eq!(of_master[3], "10.244.105.0/24 via 10.192.0.106");
+        assert_eq!(of_master[4], "10.244.2.0/24 via 10.192.0.3");
+        assert_eq!(of_master[103], "10.244.101.0/24 via 10.192.0.102");
         assert_eq!(
-            lines(&spec.nodes[2])[..3],
+            lines(&spec.nodes[2])[4..7],
             [
-                "10.244.1.0/24 via 10.192.0.2",
+                "10.244.105.0/24 via 10.192.0.106",
                 "10.244.2.0/24 via 10.192.0.3",
                 "10.244.4.0/24 via 10.192.0.5"
             ]

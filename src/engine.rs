@@ -14,7 +14,7 @@ pub mod label;
 mod object;
 mod rights;
 
-pub use container::{Mount, NodeContainer, Publish};
+pub use container::{Mount, NodeContainer, Program, Publish};
 pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;

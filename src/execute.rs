@@ -10,6 +10,8 @@ use crate::drain::Drain;
 use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::Error;
 use crate::image::{ImageInputs, ImagePlan};
+use crate::node::access::Way;
+use crate::node::files::Etcd;
 use crate::node::phases;
 use crate::pki::{Authority, PkiFile};
 use crate::plan::{Stage, Step};
@@ -54,10 +56,12 @@ pub struct Work<'a> {
 pub struct Making<'a> {
     /// The cluster.
     pub spec: &'a ClusterSpec,
-    /// The files that the master gets.
-    pub master: Vec<PkiFile>,
+    /// The certificates and keys of each master that is made, by its name.
+    pub masters: BTreeMap<String, Vec<PkiFile>>,
     /// Signs the workers' certificates; none where no node is made.
     pub authority: Option<Authority>,
+    /// How the cluster is reached.
+    pub way: Way,
     /// What the engine can give a container.
     pub rights: Rights,
     /// The port of the API server that is tried first: the one that a snapshot's cluster had.
@@ -203,7 +207,11 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::CreateNetwork => cluster::create_network(work, making()?).await,
         Step::CreateVolume(node) => cluster::create_volume(work, making()?, node).await,
         Step::RemoveNode(node) => cluster::remove_node(work, node).await,
-        Step::CreateNode(node) => cluster::create_node(work, making()?, node).await,
+        Step::CreateNode(node) => cluster::create_node(work, making()?, node, &Etcd::Founds).await,
+        Step::JoinMaster(node) => members::join_master(work, making()?, node).await,
+        Step::CreateLoadBalancer(balancer) => {
+            cluster::create_load_balancer(work, making()?, balancer).await
+        }
         Step::StartNode(container) => plainly(step, work.engine.start(container).await),
         Step::UnpauseNode(container) => plainly(step, work.engine.unpause(container).await),
         Step::PauseNode(container) => plainly(step, work.engine.pause(container).await),

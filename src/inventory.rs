@@ -1,7 +1,8 @@
 //! Which clusters there are, and what is the matter with each. PURE: by the labels of what the engine has.
 
-use crate::cluster::Role;
+use crate::cluster::{self, Role};
 use crate::engine::{Found, Network, State, label};
+use crate::node::access::Way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -44,6 +45,9 @@ impl ClusterState {
         match nodes {
             [] => Self::Incomplete("no nodes"),
             _ if !nodes.iter().any(is_master) => Self::Incomplete("no master"),
+            _ if is_balanced(nodes) && !nodes.iter().any(is_load_balancer) => {
+                Self::Incomplete("no load balancer")
+            }
             _ if all(|state| state == State::Running) => Self::Running,
             _ if all(|state| matches!(state, State::Exited(_))) => Self::Stopped,
             _ if all(|state| state == State::Paused) => Self::Paused,
@@ -93,9 +97,9 @@ impl Inventory {
         }
     }
 
-    /// The master's container.
-    pub fn master(&self) -> Option<&Found> {
-        self.nodes.iter().find(|node| is_master(node))
+    /// How it is reached.
+    pub fn way(&self) -> Option<Way> {
+        way(&self.nodes)
     }
 
     /// The version of Kubernetes that its nodes have.
@@ -113,7 +117,7 @@ impl Inventory {
     /// How many nodes are in which state, by the word for it.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| !is_load_balancer(node)) {
             *counts.entry(word(node.state)).or_default() += 1;
         }
         counts
@@ -157,12 +161,42 @@ pub fn clusters(
     clusters
 }
 
-/// Whether a container is its cluster's master.
+/// What the label of a load balancer says in place of a node's role.
+pub const LOAD_BALANCER_ROLE: &str = "load-balancer";
+
+/// Whether a container is a load balancer before masters, and no node.
+pub fn is_load_balancer(container: &Found) -> bool {
+    container
+        .labels
+        .get(label::ROLE)
+        .is_some_and(|role| role == LOAD_BALANCER_ROLE)
+}
+
+/// How a cluster of these containers is reached: by a master that runs, where one does, and the load balancer where one
+/// belongs to it. None where no master is there.
+pub fn way(containers: &[Found]) -> Option<Way> {
+    let masters = || containers.iter().filter(|found| is_master(found));
+    let running = masters().find(|found| found.state == State::Running);
+    let master = running.or_else(|| masters().next())?;
+    let balancer = containers.iter().find(|found| is_load_balancer(found));
+    Some(Way {
+        master: master.name.clone(),
+        publisher: balancer.unwrap_or(master).name.clone(),
+    })
+}
+
+/// Whether a container is a master of its cluster.
 pub fn is_master(container: &Found) -> bool {
     container
         .labels
         .get(label::ROLE)
         .is_some_and(|role| role == Role::Master.as_str())
+}
+
+/// Whether a load balancer belongs to a cluster of these nodes.
+fn is_balanced(nodes: &[Found]) -> bool {
+    let kept = nodes.iter().find_map(settings);
+    kept.is_some_and(|kept| cluster::is_balanced(&kept))
 }
 
 /// The settings that a node's cluster was made with, where it keeps them in readable form.
@@ -332,7 +366,7 @@ mod tests {
         whole 7 1.36.3 {"running": 1, "stopped": 1} mixed
         "#);
         assert_eq!(found["volumes"].volumes, 2);
-        assert_eq!(found["whole"].master().unwrap().name, "master");
+        assert_eq!(found["whole"].way().unwrap().master, "master");
     }
 
     #[test]

@@ -23,11 +23,10 @@ pub struct HostFacts {
     pub cgroup_v1: bool,
 }
 
-/// The configuration file of `kubeadm init`, on the first master: kubeadm's own two documents, kubelet's and
-/// kube-proxy's.
-pub fn init_documents(spec: &ClusterSpec, host: HostFacts) -> String {
+/// The configuration file of `kubeadm init` on a master: kubeadm's own two documents, kubelet's and kube-proxy's.
+pub fn init_documents(spec: &ClusterSpec, master: &NodeSpec, host: HostFacts) -> String {
     [
-        render(&kubeadm::InitConfiguration::new(spec)),
+        render(&kubeadm::InitConfiguration::new(spec, master)),
         render(&kubeadm::ClusterConfiguration::new(spec)),
         render(&component::KubeletConfiguration::new(spec, host)),
         render(&component::KubeProxyConfiguration::new(spec)),

@@ -122,6 +122,8 @@ pub struct Authorities {
 pub struct Pki {
     /// The files of `kubeadm init phase certs all` and `kubeadm init phase kubeconfig all`, and the kubelet's.
     pub files: Vec<PkiFile>,
+    /// Those of the files that equal on all control plane nodes: authorities, and the service accounts' key.
+    pub shared: Vec<PkiFile>,
     /// For the nodes that follow.
     pub authorities: Authorities,
 }
@@ -133,9 +135,14 @@ pub fn issue(request: &PkiRequest) -> Result<Pki, PkiError> {
         front_proxy: new_authority("front-proxy-ca", request.validity)?,
         etcd: new_authority("etcd-ca", request.validity)?,
     };
-    let mut files = shared_files(&authorities)?;
+    let shared = shared_files(&authorities)?;
+    let mut files = shared.clone();
     files.extend(issue_control_plane(&authorities, request)?);
-    Ok(Pki { files, authorities })
+    Ok(Pki {
+        files,
+        shared,
+        authorities,
+    })
 }
 
 /// What one control plane node has for itself. Further ones also need the first one's authorities and service
@@ -154,6 +161,42 @@ pub fn issue_control_plane(
     };
     files.extend(issue_kubelet(&authorities.ca, &kubelet)?);
     Ok(files)
+}
+
+/// The files that equal on all control plane nodes, and their permissions.
+pub const SHARED: &[(&str, u32)] = &[
+    ("sa.key", PRIVATE),
+    ("sa.pub", PRIVATE),
+    ("ca.crt", PUBLIC),
+    ("ca.key", PRIVATE),
+    ("front-proxy-ca.crt", PUBLIC),
+    ("front-proxy-ca.key", PRIVATE),
+    ("etcd/ca.crt", PUBLIC),
+    ("etcd/ca.key", PRIVATE),
+];
+
+/// One of the shared files, as another node has it.
+pub fn shared_file((name, mode): (&str, u32), text: String) -> PkiFile {
+    let path = in_pki(name);
+    PkiFile { path, mode, text }
+}
+
+/// The authorities among the shared files.
+pub fn load_authorities(shared: &[PkiFile], validity: Validity) -> Result<Authorities, PkiError> {
+    let text = |name: String| {
+        let path = in_pki(&name);
+        let found = shared.iter().find(|file| file.path == path);
+        found.map_or("", |file| file.text.as_str())
+    };
+    let load = |name: &str| {
+        let (certificate, key) = (text(format!("{name}.crt")), text(format!("{name}.key")));
+        load_authority(certificate, key, validity)
+    };
+    Ok(Authorities {
+        ca: load("ca")?,
+        front_proxy: load("front-proxy-ca")?,
+        etcd: load("etcd/ca")?,
+    })
 }
 
 /// What equals on all control plane nodes.

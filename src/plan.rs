@@ -15,7 +15,9 @@ use crate::node::phases::Phases;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-pub use nodes::{addition, clearing, is_complete, plan, removal, unfinished};
+pub use nodes::{
+    addition, clearing, is_complete, is_majority, minority, plan, removal, unfinished,
+};
 pub use step::Step;
 
 /// Steps that run side by side.
@@ -114,12 +116,21 @@ pub fn creates(stages: &[Stage], role: Option<Role>) -> bool {
     )
 }
 
+/// Whether a master joins others.
+pub fn joins(stages: &[Stage]) -> bool {
+    let mut steps = stages.iter().flat_map(|stage| &stage.steps);
+    steps.any(|step| matches!(step, Step::JoinMaster(_)))
+}
+
 /// Whether something is done that takes a node's rights: a node is made, or its volume filled.
 pub fn needs_rights(stages: &[Stage]) -> bool {
     stages.iter().flat_map(|stage| &stage.steps).any(|step| {
         matches!(
             step,
-            Step::CreateNode(_) | Step::RecreateNode(_) | Step::FillVolumes(_)
+            Step::CreateNode(_)
+                | Step::JoinMaster(_)
+                | Step::RecreateNode(_)
+                | Step::FillVolumes(_)
         )
     })
 }

@@ -100,6 +100,8 @@ pub struct Cluster {
     pub label: Option<String>,
     /// How many workers.
     pub num_nodes: u16,
+    /// How many masters.
+    pub num_masters: u16,
     /// Whether pods may run on the master although there are workers.
     pub no_dedicated: bool,
     /// Neither keep the state of a new cluster nor bring it back from there.

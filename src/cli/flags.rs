@@ -145,7 +145,7 @@ fn help(setting: &Setting, default: Option<&String>) -> String {
 fn value_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Bool => "BOOL",
-        Kind::Number(..) => "N",
+        Kind::Number(..) | Kind::OneOf(_) => "N",
         Kind::Subnet(..) => "CIDR",
         Kind::Address => "ADDRESS",
         Kind::Version => "VERSION",

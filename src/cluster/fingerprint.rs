@@ -1,15 +1,20 @@
 //! What a running cluster cannot change, and how two such sets differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ipnetwork::Ipv4Network;
 
 use super::network::{self, SUBNET_PREFIX};
 use super::problem::setting;
-use super::{ClusterId, ClusterSpec, CniPlugin, SpecInput, SpecProblem};
+use super::{ClusterId, ClusterSpec, CniPlugin, Members, SpecInput, SpecProblem};
 
 /// The value of a setting that leaves the choice to the tool: it agrees with whatever was chosen.
 const ANY: &str = "any";
+
+/// What is kept of the number of masters: whether there are several, before which a load balancer stands. The number
+/// itself changes, as that of workers does.
+const ONE: &str = "1";
+const SEVERAL: &str = "several";
 
 /// A setting that a running cluster has otherwise than is wanted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +54,15 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
         (setting::API_SERVER_PORT, port),
         (setting::NO_DEDICATED, spec.no_dedicated.to_string()),
         (setting::UNSAFE_FAST, spec.unsafe_fast.to_string()),
+        (
+            setting::NUM_MASTERS,
+            if spec.load_balancer.is_some() {
+                SEVERAL
+            } else {
+                ONE
+            }
+            .to_owned(),
+        ),
     ]
     .into_iter()
     .chain(inner)
@@ -56,12 +70,18 @@ pub(super) fn of(spec: &ClusterSpec) -> BTreeMap<String, String> {
     .collect()
 }
 
+/// Whether the cluster with this fingerprint may have several masters, behind a load balancer. What was made before there
+/// could be any has one.
+pub fn is_balanced(running: &BTreeMap<String, String>) -> bool {
+    running.get(setting::NUM_MASTERS).map(String::as_str) == Some(SEVERAL)
+}
+
 /// The input of which a spec with this fingerprint is made.
 pub(super) fn input(
     id: u8,
     label: Option<&str>,
     running: &BTreeMap<String, String>,
-    workers: BTreeSet<u16>,
+    members: Members,
 ) -> Result<SpecInput, SpecProblem> {
     let port = match running.get(setting::API_SERVER_PORT).map(String::as_str) {
         Some(ANY) => None,
@@ -75,7 +95,8 @@ pub(super) fn input(
     Ok(SpecInput {
         id,
         label: label.map(str::to_owned),
-        workers,
+        members,
+        balanced: is_balanced(running),
         no_dedicated: parsed(running, setting::NO_DEDICATED)?,
         unsafe_fast: parsed(running, setting::UNSAFE_FAST).unwrap_or_default(),
         version: parsed(running, setting::VERSION)?,

@@ -1,10 +1,19 @@
 //! How a cluster's objects are named.
 
-use super::{ClusterId, MAX_WORKERS};
+use super::{ClusterId, MAX_MASTERS, MAX_WORKERS, Members};
 use std::collections::BTreeSet;
 
-/// The master's name, the same in every cluster.
-pub(super) const MASTER: &str = "kube-master";
+/// The name of the load balancer before several masters, the same in every cluster.
+pub(super) const LOAD_BALANCER: &str = "kube-lb";
+
+/// The name of master `number`, the same in every cluster.
+pub(super) fn master(number: u16) -> String {
+    if number == 1 {
+        "kube-master".to_owned()
+    } else {
+        format!("kube-master-{number}")
+    }
+}
 
 /// The name of worker `number`, the same in every cluster.
 pub(super) fn worker(number: u16) -> String {
@@ -57,31 +66,20 @@ impl Names {
         format!("{}.snapshot.{name}", self.context())
     }
 
-    /// The container of the master.
-    pub fn master(&self) -> String {
-        self.container(MASTER)
-    }
-
-    /// The numbers of the workers of whom there is something among these containers and volumes. A volume alone counts:
-    /// it comes before its container, and goes after it.
-    pub fn workers_among<'name>(
-        &self,
-        found: impl IntoIterator<Item = &'name str>,
-    ) -> BTreeSet<u16> {
+    /// The masters and workers of whom there is something among these containers and volumes. A volume alone counts: it
+    /// comes before its container, and goes after it.
+    pub fn members_among<'name>(&self, found: impl IntoIterator<Item = &'name str>) -> Members {
         let found: BTreeSet<&str> = found.into_iter().collect();
-        let is_there = |number: &u16| {
-            let container = self.container(&worker(*number));
+        members(|name| {
+            let container = self.container(name);
             found.contains(container.as_str()) || found.contains(self.volume(&container).as_str())
-        };
-        (1..=MAX_WORKERS).filter(is_there).collect()
+        })
     }
 
-    /// The numbers of the workers among nodes with these names in Kubernetes.
-    pub fn workers_named<'name>(nodes: impl IntoIterator<Item = &'name str>) -> BTreeSet<u16> {
+    /// The masters and workers among nodes with these names in Kubernetes.
+    pub fn members_named<'name>(nodes: impl IntoIterator<Item = &'name str>) -> Members {
         let nodes: BTreeSet<&str> = nodes.into_iter().collect();
-        (1..=MAX_WORKERS)
-            .filter(|number| nodes.contains(worker(*number).as_str()))
-            .collect()
+        members(|name| nodes.contains(name))
     }
 
     /// The Docker network of the cluster.
@@ -101,6 +99,18 @@ impl Names {
         } else {
             format!("cluster{}", self.context_suffix)
         }
+    }
+}
+
+/// The masters and workers whose names are there.
+fn members(is_there: impl Fn(&str) -> bool) -> Members {
+    Members {
+        masters: (1..=MAX_MASTERS)
+            .filter(|number| is_there(&master(*number)))
+            .collect(),
+        workers: (1..=MAX_WORKERS)
+            .filter(|number| is_there(&worker(*number)))
+            .collect(),
     }
 }
 

@@ -35,6 +35,9 @@ pub const CLONE_MTU: u16 = 1550;
 /// The most workers that the address table has room for.
 pub const MAX_WORKERS: u16 = 100;
 
+/// The most masters that it has room for.
+pub const MAX_MASTERS: u16 = 5;
+
 /// Prefix length of a cluster's network, and of a node's pods.
 pub const SUBNET_PREFIX: u8 = 24;
 /// Prefix lengths that a pool of clusters' networks may have.
@@ -97,7 +100,7 @@ impl NetworkPlan {
         self.node_subnet != self.subnet
     }
 
-    /// The address of the node with this number: 1 is the master, i + 1 is worker i.
+    /// The address of the node with this number: 1 is the first master, i + 1 is worker i, 100 + i is master i.
     pub(super) fn node_address(&self, number: u16) -> Ipv4Addr {
         numbered(self.node_subnet, number)
     }
@@ -105,6 +108,12 @@ impl NetworkPlan {
     /// The address that Docker gives the node with this number.
     pub(super) fn docker_address(&self, number: u16) -> Ipv4Addr {
         numbered(self.subnet, number)
+    }
+
+    /// The load balancer's address among the nodes, and the one that Docker gives it.
+    pub(super) fn load_balancer(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let of = |subnet| address_in(subnet, LOAD_BALANCER);
+        (of(self.node_subnet), of(self.subnet))
     }
 
     /// The pods of the node with this number: the /24 of the pod subnet with the same number.

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use ipnetwork::Ipv4Network;
 
-use super::network::{self, MAX_WORKERS};
+use super::network::{self, MAX_MASTERS, MAX_WORKERS};
 use super::version::{KubernetesVersion, OLDEST_MINOR};
-use super::{ClusterId, SpecInput, names};
+use super::{ClusterId, Members, SpecInput, names};
 
 /// Names of the settings that problems, fingerprints and overlaps speak of.
 pub(super) mod setting {
@@ -20,6 +20,7 @@ pub(super) mod setting {
     pub(crate) const API_SERVER_ADDRESS: &str = "cluster.apiServerAddress";
     pub(crate) const NO_DEDICATED: &str = "cluster.noDedicated";
     pub(crate) const UNSAFE_FAST: &str = "cluster.unsafeFast";
+    pub(crate) const NUM_MASTERS: &str = "cluster.numMasters";
     pub(crate) const VERSION: &str = "source.kubernetesVersion";
 }
 
@@ -37,6 +38,9 @@ pub enum SpecProblem {
     /// There are more workers than addresses for them.
     #[error("`cluster.numNodes` is {0}, but a cluster has room for {MAX_WORKERS} workers")]
     TooManyNodes(usize),
+    /// There are more masters than addresses for them, or none.
+    #[error("`cluster.numMasters` is {0}, but a cluster has 1 to {MAX_MASTERS} masters")]
+    Masters(usize),
     /// The Kubernetes version is too old (or of another major version).
     #[error(
         "`source.kubernetesVersion` {0} is not supported: it must be 1.{OLDEST_MINOR} or newer, as the containerd in \
@@ -107,12 +111,19 @@ pub enum SpecProblem {
 pub(super) fn all(input: &SpecInput) -> Vec<SpecProblem> {
     let mut problems = Vec::new();
     problems.extend(label(input));
-    if input
-        .workers
+    let Members { masters, workers } = &input.members;
+    if workers
         .iter()
         .any(|number| !(1..=MAX_WORKERS).contains(number))
     {
-        problems.push(SpecProblem::TooManyNodes(input.workers.len()));
+        problems.push(SpecProblem::TooManyNodes(workers.len()));
+    }
+    if masters.is_empty()
+        || masters
+            .iter()
+            .any(|number| !(1..=MAX_MASTERS).contains(number))
+    {
+        problems.push(SpecProblem::Masters(masters.len()));
     }
     if !input.version.is_supported() {
         problems.push(SpecProblem::Version(input.version));

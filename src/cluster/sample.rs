@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{ClusterSpec, CniPlugin, DEFAULT_VERSION, KubernetesVersion, SpecInput};
+use super::{ClusterSpec, CniPlugin, DEFAULT_VERSION, KubernetesVersion, Members, SpecInput};
 
 /// So many workers, without holes.
 pub(crate) fn first(count: u16) -> BTreeSet<u16> {
@@ -15,7 +15,11 @@ pub(crate) fn input() -> SpecInput {
     SpecInput {
         id: 0,
         label: None,
-        workers: first(2),
+        members: Members {
+            masters: first(1),
+            workers: first(2),
+        },
+        balanced: false,
         no_dedicated: false,
         unsafe_fast: false,
         version: DEFAULT_VERSION,
@@ -34,6 +38,17 @@ pub(crate) fn spec(change: impl FnOnce(&mut SpecInput)) -> ClusterSpec {
     let mut input = input();
     change(&mut input);
     ClusterSpec::new(&input).unwrap()
+}
+
+/// The spec of three masters and so many workers.
+pub(crate) fn three_masters(workers: u16) -> ClusterSpec {
+    spec(|input| {
+        input.members = Members {
+            masters: first(3),
+            workers: first(workers),
+        };
+        input.balanced = true;
+    })
 }
 
 /// The spec of the default settings for this version, be it supported or not.

@@ -8,6 +8,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::cluster::overlap::{Taken, overlaps};
 
+fn one_worker() -> Members {
+    Members {
+        masters: sample::first(1),
+        workers: sample::first(1),
+    }
+}
+
 fn net(text: &str) -> Ipv4Network {
     text.parse().unwrap()
 }
@@ -55,10 +62,54 @@ fn the_default_cluster_has_the_addresses_of_the_older_tool() {
 }
 
 #[test]
+fn three_masters_have_a_load_balancer() {
+    let spec = sample::three_masters(1);
+    let nodes: Vec<_> = spec
+        .nodes
+        .iter()
+        .map(|n| {
+            format!(
+                "{} {} {} {} {}",
+                n.name,
+                n.role,
+                n.ordinal(),
+                n.address,
+                n.pod_subnet
+            )
+        })
+        .collect();
+    assert_eq!(
+        nodes,
+        [
+            "kube-master master 1 10.192.0.2 10.244.1.0/24",
+            "kube-master-2 master 2 10.192.0.103 10.244.102.0/24",
+            "kube-master-3 master 3 10.192.0.104 10.244.103.0/24",
+            "kube-node-1 worker 1 10.192.0.3 10.244.2.0/24",
+        ]
+    );
+    let balancer = spec.load_balancer.as_ref().unwrap();
+    assert_eq!(balancer.container, "kube-lb");
+    assert_eq!(balancer.address.to_string(), "10.192.0.110");
+    assert_eq!(sample::spec(|_| {}).load_balancer, None);
+    // One that lost two of its masters is still one of several.
+    let left = sample::spec(|input| {
+        input.members.masters = [3].into();
+        input.balanced = true;
+    });
+    assert_eq!(left.fingerprint(), spec.fingerprint());
+    assert_eq!(left.master().name, "kube-master-3");
+    let problems = problems(|input| input.members.masters = [1, 6].into());
+    assert_eq!(
+        problems,
+        ["`cluster.numMasters` is 2, but a cluster has 1 to 5 masters"]
+    );
+}
+
+#[test]
 fn vectors_of_the_older_tool() {
     let ten = sample::spec(|input| {
         input.id = 10;
-        input.workers = sample::first(16);
+        input.members.workers = sample::first(16);
     });
     assert_eq!(ten.network.subnet, net("10.192.10.0/24"));
     assert_eq!(ten.master().address.to_string(), "10.192.10.2");
@@ -108,7 +159,7 @@ fn names_of_the_three_kinds_of_clusters() {
 fn the_master_takes_pods_where_nobody_else_does() {
     let tainted = |workers, no_dedicated| {
         sample::spec(|input| {
-            input.workers = sample::first(workers);
+            input.members.workers = sample::first(workers);
             input.no_dedicated = no_dedicated;
         })
         .taint_masters()
@@ -122,7 +173,7 @@ fn the_master_takes_pods_where_nobody_else_does() {
 fn all_problems_are_reported_at_once() {
     let found = problems(|input| {
         input.label = Some("Foo".to_owned());
-        input.workers = sample::first(101);
+        input.members.workers = sample::first(101);
         input.version = KubernetesVersion::new(1, 19, 0);
         input.api_server_port = Some(0);
         input.pool = net("10.192.3.4/25");
@@ -209,6 +260,7 @@ fn a_fingerprint_holds_what_cannot_change() {
     cluster.apiServerPort=7000
     cluster.cniPlugin=bridge
     cluster.noDedicated=false
+    cluster.numMasters=1
     cluster.podSubnet=10.244.0.0/16
     cluster.serviceSubnet=10.96.0.0/16
     cluster.unsafeFast=false
@@ -220,7 +272,7 @@ fn a_fingerprint_holds_what_cannot_change() {
 #[test]
 fn the_number_of_workers_may_change() {
     let some = sample::spec(|_| {}).fingerprint();
-    let none = sample::spec(|input| input.workers.clear()).fingerprint();
+    let none = sample::spec(|input| input.members.workers.clear()).fingerprint();
     assert_eq!(some, none);
 }
 
@@ -229,7 +281,7 @@ fn what_is_kept_by_another_release_may_be_unreadable() {
     let kept = |change: &dyn Fn(&mut BTreeMap<String, String>)| {
         let mut kept = sample::spec(|_| {}).fingerprint();
         change(&mut kept);
-        let made = ClusterSpec::of_fingerprint(0, None, &kept, BTreeSet::new());
+        let made = ClusterSpec::of_fingerprint(0, None, &kept, sample::input().members);
         made.map_err(|problems| problems[0].to_string())
     };
     assert!(kept(&|_| {}).is_ok());
@@ -258,10 +310,10 @@ fn workers_are_found_by_what_there_is_of_them() {
         "kube-node-5",
         "kube-node-101-cluster-7",
     ];
-    assert_eq!(names.workers_among(found), BTreeSet::from([2, 4]));
+    assert_eq!(names.members_among(found).workers, BTreeSet::from([2, 4]));
     let spec = sample::spec(|input| {
         input.id = 7;
-        input.workers = BTreeSet::from([2, 4]);
+        input.members.workers = BTreeSet::from([2, 4]);
     });
     let nodes = spec
         .nodes
@@ -318,7 +370,7 @@ fn cloned(
     change(&mut kept);
     let settings = ClusterSpec::cloned_fingerprint(&kept, ClusterId::new(id), net(pool))
         .map_err(|problem| problem.to_string())?;
-    ClusterSpec::of_fingerprint(id, None, &settings, sample::first(1))
+    ClusterSpec::of_fingerprint(id, None, &settings, one_worker())
         .map_err(|problems| problems[0].to_string())
 }
 
@@ -344,7 +396,7 @@ fn a_clone_s_nodes_have_the_original_s_addresses_and_their_own() {
             ClusterId::new(id),
             net("10.192.0.0/16"),
         );
-        ClusterSpec::of_fingerprint(id, None, &settings.unwrap(), sample::first(1)).unwrap()
+        ClusterSpec::of_fingerprint(id, None, &settings.unwrap(), one_worker()).unwrap()
     };
     assert_eq!(again(8).nodes[1].address, spec.nodes[1].address);
     assert_eq!(again(8).nodes[1].docker_address.to_string(), "10.192.8.3");
@@ -420,7 +472,7 @@ fn label() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn addresses_are_ours_and_nobody_elses(id: u8, num_nodes in 0..=MAX_WORKERS) {
-        let spec = sample::spec(|input| { input.id = id; input.workers = sample::first(num_nodes); });
+        let spec = sample::spec(|input| { input.id = id; input.members.workers = sample::first(num_nodes); });
         let plan = &spec.network;
         let addresses: HashSet<_> = spec.nodes.iter().map(|node| node.address).collect();
         prop_assert_eq!(addresses.len(), usize::from(num_nodes) + 1);
@@ -435,7 +487,7 @@ proptest! {
     #[test]
     fn pod_ranges_are_disjoint_and_inside(prefix in network::POD_PREFIXES, num_nodes in 0..=MAX_WORKERS) {
         let pods = network::without_host_bits(Ipv4Network::new([100, 64, 0, 0].into(), prefix).unwrap());
-        let spec = sample::spec(|input| { input.pod_subnet = pods; input.workers = sample::first(num_nodes); });
+        let spec = sample::spec(|input| { input.pod_subnet = pods; input.members.workers = sample::first(num_nodes); });
         let ranges: BTreeSet<_> = spec.nodes.iter().map(|node| node.pod_subnet).collect();
         prop_assert_eq!(ranges.len(), spec.nodes.len());
         for range in ranges {
@@ -474,7 +526,7 @@ proptest! {
         let mut input = sample::input();
         input.id = id;
         input.label = label;
-        input.workers = sample::first(workers);
+        input.members.workers = sample::first(workers);
         input.no_dedicated = no_dedicated;
         input.pool = network::without_host_bits(Ipv4Network::new([100, 64, 77, 0].into(), pool).unwrap());
         input.api_server_port = port;
@@ -482,7 +534,7 @@ proptest! {
         input.node_subnet = inner.map(|number| net(&format!("10.9.{number}.0/24")));
         let Ok(spec) = ClusterSpec::new(&input) else { return Ok(()) };
         let mut again = ClusterSpec::of_fingerprint(
-            id, input.label.as_deref(), &spec.fingerprint(), input.workers.clone()
+            id, input.label.as_deref(), &spec.fingerprint(), input.members.clone()
         ).unwrap();
         again.network.pool = spec.network.pool;
         prop_assert_eq!(again, spec);
@@ -497,7 +549,7 @@ proptest! {
         let net = |address: u32, prefix| Ipv4Network::new(address.into(), prefix).unwrap();
         let mut input = sample::input();
         input.id = id;
-        input.workers = workers;
+        input.members.workers = workers;
         input.label = label;
         input.pool = net(pool, prefixes.0);
         input.pod_subnet = net(pods, prefixes.1);

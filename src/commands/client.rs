@@ -1,20 +1,20 @@
 //! What a cluster's user gets on this machine: the kubeconfig, and the kubectl that fits.
 
 use super::session::{Identity, Session};
-use crate::cluster::{ClusterSpec, KubernetesVersion};
+use crate::cluster::ClusterSpec;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::kubeconfig;
-use crate::node::access;
+use crate::node::access::{self, Way};
 
 /// Writes the cluster's kubeconfig, and puts it into the user's own where that is wanted; gives it.
 pub(super) async fn write_kubeconfig(
     session: &Session,
     engine: &Engine,
     identity: &Identity,
-    spec: &ClusterSpec,
+    way: &Way,
 ) -> Result<String, Error> {
-    let config = access::kubeconfig(engine, &spec.master().container).await?;
+    let config = access::kubeconfig(engine, way).await?;
     // What a clone has is the original's, with its names.
     let config = kubeconfig::named(&config, &identity.names.context())?;
     let path = session.directory(&identity.names)?.join("admin.conf");
@@ -40,11 +40,11 @@ pub(super) fn fetch_kubectl(
     session: &Session,
     identity: &Identity,
     engine: &Engine,
-    version: KubernetesVersion,
+    spec: &ClusterSpec,
 ) -> impl Future<Output = Result<(), Error>> + use<> {
     let directory = session.directory(&identity.names);
-    let (engine, container) = (engine.clone(), identity.names.master());
-    let version = format!("{version}\n");
+    let (engine, container) = (engine.clone(), spec.master().container.clone());
+    let version = format!("{}\n", spec.version);
     async move {
         let directory = directory?;
         let doing = || format!("write kubectl into {}", directory.display());

@@ -12,6 +12,7 @@ use crate::cluster::{ClusterId, ClusterSpec, Names};
 use crate::engine::{Engine, Facts, label};
 use crate::error::{Error, exit_code, in_one_line};
 use crate::execute::Times;
+use crate::node::access::Way;
 use crate::plan;
 use crate::signal;
 use crate::snapshot::{Snapshot, passing_name};
@@ -137,7 +138,7 @@ impl Cloning<'_> {
         let work = surroundings.work(engine, facts, &wanted, cancel, &session.reporter);
         let now = match &kept {
             Some(_) => None,
-            None => Some(standing.spec(original, standing.workers.clone())?),
+            None => Some(standing.spec(original)?),
         };
         let snapshot = match (kept, &now) {
             (Some(kept), _) => {
@@ -163,7 +164,8 @@ impl Cloning<'_> {
         if let Some(now) = now {
             snapshot::fill(&work, &snapshot, &now, standing, &mut times).await?;
         }
-        up::bring_to_ready(session, clone, &spec, &work, &stages, &mut times).await?;
+        let way = Way::of(&spec);
+        up::bring_to_ready(session, clone, &spec, way, &work, &stages, &mut times).await?;
         Ok(times)
     }
 
@@ -174,9 +176,9 @@ impl Cloning<'_> {
         let settings =
             ClusterSpec::cloned_fingerprint(&snapshot.of.settings, ClusterId::new(id), pool)
                 .map_err(|problem| refused(&[problem]))?;
-        let workers = Names::workers_named(snapshot.of.nodes.iter().map(String::as_str));
+        let members = Names::members_named(snapshot.of.nodes.iter().map(String::as_str));
         let label = self.clone.label.as_deref();
-        ClusterSpec::of_fingerprint(id, label, &settings, workers)
+        ClusterSpec::of_fingerprint(id, label, &settings, members)
             .map_err(|problems| refused(&problems))
     }
 

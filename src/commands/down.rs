@@ -5,6 +5,7 @@ use super::recovery::remove_copying;
 use super::session::{Identity, Session};
 use super::snapshot;
 use crate::cli::CleanArgs;
+use crate::cluster::Names;
 use crate::engine::{Engine, EngineError, Found, label};
 use crate::error::{Error, exit_code};
 use crate::execute::snapshot::SNAPSHOT_JOB;
@@ -55,16 +56,21 @@ async fn fresh(
     identity: &Identity,
 ) -> Result<Option<String>, Error> {
     let snapshots = snapshot::of_cluster(engine, identity).await?;
-    let workers = snapshots
+    let members = snapshots
         .get(FRESH)
-        .map(|fresh| fresh.of.nodes.len().saturating_sub(1));
-    let set = usize::from(session.settings()?.cluster.num_nodes);
-    Ok(workers.map(|workers| {
-        if workers == set {
-            String::new()
-        } else {
-            format!(" --num-nodes {workers}")
-        }
+        .map(|fresh| Names::members_named(fresh.of.nodes.iter().map(String::as_str)));
+    let set = &session.settings()?.cluster;
+    Ok(members.map(|members| {
+        let flags = [
+            ("--num-masters", members.masters.len(), set.num_masters),
+            ("--num-nodes", members.workers.len(), set.num_nodes),
+        ];
+        let differ = flags
+            .iter()
+            .filter(|(_, count, set)| *count != usize::from(*set));
+        differ.fold(String::new(), |text, (flag, count, _)| {
+            format!("{text} {flag} {count}")
+        })
     }))
 }
 

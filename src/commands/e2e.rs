@@ -16,8 +16,9 @@ use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, job_labels};
+use crate::inventory::is_load_balancer;
 use crate::load;
-use crate::node::access;
+use crate::node::access::{self, Way};
 use crate::plan::Observed;
 use crate::report::{Event, Unit};
 use crate::signal;
@@ -52,6 +53,7 @@ struct Tests<'a> {
     identity: &'a Identity,
     cancel: &'a CancellationToken,
     spec: ClusterSpec,
+    way: Way,
     suite: Suite,
     choice: Choice,
     /// The nodes that run.
@@ -77,7 +79,9 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let standing = Standing::of(&engine, &identity).await?;
     let master = standing.master().ok_or_else(|| identity.absent())?;
     must_run(&identity, master)?;
-    let spec = standing.spec(&identity, standing.workers.clone())?;
+    let way = standing.way().ok_or_else(|| identity.absent())?;
+    must_run(&identity, identity.node(&standing.containers, &way.publisher)?)?;
+    let spec = standing.spec(&identity)?;
     let mut observed = Observed::default();
     let wanted = image::of_tests(session, &engine, spec.version, &mut observed).await?;
     let suite = Suite::new(&wanted.inputs, &wanted.images)
@@ -96,13 +100,14 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     session
         .reporter
         .started(name, Some(identity.names.context()));
-    let runs = |found: &&Found| found.state == State::Running;
+    let runs = |found: &&Found| found.state == State::Running && !is_load_balancer(found);
     let tests = Tests {
         session,
         engine: &engine,
         identity: &identity,
         cancel: &cancel,
         spec,
+        way,
         choice: Choice::new(focus.as_deref(), skip.as_deref(), serial, regex),
         nodes: standing
             .containers
@@ -316,12 +321,9 @@ impl Tests<'_> {
             job: self.job(name.clone(), "run", flags),
             network: self.spec.names.network(),
         };
-        let config = access::kubeconfig_within(
-            self.engine,
-            &self.spec.master().container,
-            &self.spec.master().name,
-        )
-        .await?;
+        let balancer = self.spec.load_balancer.as_ref();
+        let entrance = balancer.map_or(&self.spec.master().name, |balancer| &balancer.name);
+        let config = access::kubeconfig_within(self.engine, &self.way, entrance).await?;
         let files = archive(&[File::new("run/admin.conf", 0o600, config.into_bytes())]);
         let running = async {
             let failed = |source| Error::other("run the tests", source);
@@ -414,7 +416,7 @@ impl Tests<'_> {
 
     /// The namespaces that tests have made.
     async fn namespaces(&self) -> Result<(Api<Namespace>, BTreeSet<String>), Error> {
-        let config = access::kubeconfig(self.engine, &self.spec.master().container).await?;
+        let config = access::kubeconfig(self.engine, &self.way).await?;
         let all: Api<Namespace> = Api::all(access::client(&config)?);
         let found = named(&all).await?;
         Ok((all, found))

@@ -4,12 +4,12 @@ use super::print;
 use super::recovery::everything;
 use super::session::{Identity, Session};
 use crate::cli::Output;
-use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION};
+use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION, Names, Role};
 use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
-use crate::inventory::{self, ClusterState, Ranges, is_master, remedy, word};
+use crate::inventory::{self, ClusterState, LOAD_BALANCER_ROLE, Ranges, is_master, remedy, word};
 use crate::kubeconfig;
-use crate::node::access;
+use crate::node::access::{self, Way};
 use crate::plan;
 use crate::ready;
 use rustix::fs::FileType;
@@ -20,13 +20,10 @@ use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// The master's container of the cluster that is meant.
-async fn master(engine: &Engine, identity: &Identity) -> Result<Found, Error> {
+/// How the cluster that is meant is reached.
+async fn way(engine: &Engine, identity: &Identity) -> Result<Way, Error> {
     let containers = identity.containers(engine).await?;
-    containers
-        .into_iter()
-        .find(is_master)
-        .ok_or_else(|| identity.absent())
+    inventory::way(&containers).ok_or_else(|| identity.absent())
 }
 
 /// A command needs this container to run.
@@ -51,8 +48,8 @@ pub(super) fn must_run(identity: &Identity, container: &Found) -> Result<(), Err
 pub(super) async fn kubeconfig(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
-    let master = master(&engine, &identity).await?;
-    let config = access::kubeconfig(&engine, &master.name).await?;
+    let way = way(&engine, &identity).await?;
+    let config = access::kubeconfig(&engine, &way).await?;
     print(&kubeconfig::named(&config, &identity.names.context())?)
 }
 
@@ -60,12 +57,12 @@ pub(super) async fn kubeconfig(session: &Session) -> Result<u8, Error> {
 pub(super) async fn apiserver_port(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
-    let master = master(&engine, &identity).await?;
-    let published = engine.published(&master.name, API_SERVER_PORT).await;
+    let way = way(&engine, &identity).await?;
+    let published = engine.published(&way.publisher, API_SERVER_PORT).await;
     let published =
         published.map_err(|source| Error::other("find the API server's port", source))?;
     let published =
-        published.ok_or_else(|| Error::message(format!("{} publishes no port", master.name)))?;
+        published.ok_or_else(|| Error::message(format!("{} publishes no port", way.publisher)))?;
     print(&published.port.to_string())
 }
 
@@ -73,8 +70,11 @@ pub(super) async fn apiserver_port(session: &Session) -> Result<u8, Error> {
 pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
-    let master = master(&engine, &identity).await?;
-    must_run(&identity, &master)?;
+    let containers = identity.containers(&engine).await?;
+    let way = inventory::way(&containers).ok_or_else(|| identity.absent())?;
+    for needed in [&way.master, &way.publisher] {
+        must_run(&identity, identity.node(&containers, needed)?)?;
+    }
     let directory = session.directory(&identity.names)?;
     let (program, config) = (directory.join("kubectl"), directory.join("admin.conf"));
     for path in [&program, &config] {
@@ -142,10 +142,12 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let containers = identity.containers(&engine).await?;
     let (published, ready) = ask(&engine, &containers).await;
     let ranges = inventory::ranges(&containers);
-    let rows: Vec<_> = containers
+    let mut rows: Vec<_> = containers
         .iter()
         .map(|container| row(container, &ready))
         .collect();
+    rows.extend(lost(&containers, &ready));
+    rows.sort_by_key(Row::order);
     if session.output == Output::Json {
         let status = json!({
             "cluster": identity.names.context(),
@@ -157,7 +159,10 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             "apiServerAddress": published.map(|published| published.address.to_string()),
             "apiServerPort": published.map(|published| published.port),
             "problem": ready.as_ref().err(),
-            "nodes": rows.iter().map(|row| json!({
+            "loadBalancer": rows.iter().find(|row| row.role == LOAD_BALANCER_ROLE).map(|row| json!({
+                "container": row.container, "state": row.state,
+            })),
+            "nodes": rows.iter().filter(|row| row.role != LOAD_BALANCER_ROLE).map(|row| json!({
                 "name": row.name, "container": row.container, "role": row.role, "state": row.state, "ready": row.ready,
             })).collect::<Vec<_>>(),
         });
@@ -176,6 +181,15 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         identity.names.context(),
         away(&identity, &containers)
     );
+    let mut missing = rows.iter().filter(|row| row.state == MISSING);
+    if let Some(row) = missing.find(|row| row.role == Role::Master.as_str()) {
+        let _ = writeln!(
+            text,
+            "{name} is lost: `local-cluster{flag} node remove {name}`, then `local-cluster{flag} node add --master`",
+            name = row.name,
+            flag = identity.flag()
+        );
+    }
     match (&ready, published) {
         (Ok(_), Some(published)) => {
             let _ = writeln!(text, "api server https://{published}");
@@ -192,11 +206,17 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             "addresses  in {host} for this host; the nodes of this clone know each other by those of {nodes}"
         );
     }
+    let role = rows.iter().map(|row| row.role.len()).max().unwrap_or(0);
+    let role = role.max(8);
     for row in &rows {
-        let ready = ready_word(row.ready);
+        let ready = match row.role.as_str() {
+            // Kubernetes does not know it.
+            LOAD_BALANCER_ROLE => "-",
+            _ => ready_word(row.ready),
+        };
         let _ = writeln!(
             text,
-            "{:<16} {:<8} {:<9} {:<8} {}",
+            "{:<16} {:<role$} {:<9} {:<8} {}",
             row.name, row.role, row.state, ready, row.container
         );
     }
@@ -231,6 +251,18 @@ struct Row {
     ready: Option<bool>,
 }
 
+impl Row {
+    /// Masters first, then what stands before them, then workers; each by number.
+    fn order(&self) -> (u8, usize, String) {
+        let rank = match self.role.as_str() {
+            "master" => 0,
+            LOAD_BALANCER_ROLE => 1,
+            _ => 2,
+        };
+        (rank, self.name.len(), self.name.clone())
+    }
+}
+
 fn row(container: &Found, ready: &ReadyNodes) -> Row {
     let of = |name: &str| container.labels.get(name).cloned().unwrap_or_default();
     let name = of(label::NODE);
@@ -241,6 +273,29 @@ fn row(container: &Found, ready: &ReadyNodes) -> Row {
         state: word(container.state),
         name,
     }
+}
+
+/// What is said of a node that Kubernetes knows and of which there is no container.
+const MISSING: &str = "missing";
+
+/// The nodes that Kubernetes knows and of which there is no container.
+fn lost(containers: &[Found], ready: &ReadyNodes) -> Vec<Row> {
+    let nodes = ready.as_deref().unwrap_or_default();
+    let is_lost = |name: &str| containers.iter().all(|found| node_name(found) != name);
+    let lost = nodes.iter().filter(|(name, _)| is_lost(name));
+    lost.map(|(name, _)| Row {
+        name: name.clone(),
+        container: "-".to_owned(),
+        role: if Names::members_named([name.as_str()]).masters.is_empty() {
+            Role::Worker
+        } else {
+            Role::Master
+        }
+        .to_string(),
+        state: MISSING,
+        ready: Some(false),
+    })
+    .collect()
 }
 
 /// Whether a node is Ready, where that could be asked. The API server goes on calling one so for 40 s after it has stopped.
@@ -262,15 +317,29 @@ pub(super) fn ready_word(ready: Option<bool>) -> &'static str {
 /// The nodes that the API server knows, and whether each is Ready; or why it cannot be asked.
 pub(super) type ReadyNodes = Result<Vec<(String, bool)>, String>;
 
-/// Asks the master of these containers for its port and its nodes, for as long as a user may wait.
+/// Asks the API server of these containers for its port and its nodes, for as long as a user may wait.
 pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Published>, ReadyNodes) {
-    let master = containers.iter().find(|container| is_master(container));
-    let Some(master) = master.filter(|master| master.state == State::Running) else {
-        return (None, Err("the master does not run".to_owned()));
+    let runs = |name: &str| {
+        let mut running = containers
+            .iter()
+            .filter(|found| found.state == State::Running);
+        running.any(|found| found.name == name)
     };
-    let published = engine.published(&master.name, API_SERVER_PORT).await;
-    let asked =
-        tokio::time::timeout(Duration::from_secs(5), ready_nodes(engine, &master.name)).await;
+    let way = inventory::way(containers).filter(|way| runs(&way.master));
+    let Some(way) = way else {
+        let several = containers.iter().filter(|found| is_master(found)).count() > 1;
+        let who = if several {
+            "no master runs"
+        } else {
+            "the master does not run"
+        };
+        return (None, Err(who.to_owned()));
+    };
+    if !runs(&way.publisher) {
+        return (None, Err(format!("{} does not run", way.publisher)));
+    }
+    let published = engine.published(&way.publisher, API_SERVER_PORT).await;
+    let asked = tokio::time::timeout(Duration::from_secs(5), ready_nodes(engine, &way)).await;
     let ready = match asked {
         Ok(Ok(nodes)) => Ok(nodes),
         Ok(Err(error)) => Err(crate::error::in_one_line(&error)),
@@ -279,8 +348,8 @@ pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Publis
     (published.ok().flatten(), ready)
 }
 
-async fn ready_nodes(engine: &Engine, master: &str) -> Result<Vec<(String, bool)>, Error> {
-    let config = access::kubeconfig(engine, master).await?;
+async fn ready_nodes(engine: &Engine, way: &Way) -> Result<Vec<(String, bool)>, Error> {
+    let config = access::kubeconfig(engine, way).await?;
     let nodes = ready::list_nodes(&access::client(&config)?).await?;
     Ok(nodes
         .iter()

@@ -12,9 +12,8 @@ use crate::cluster::{ClusterSpec, DEFAULT_VERSION, KubernetesVersion, NodeSpec};
 use crate::engine::{Engine, Facts, Found, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work};
-use crate::inventory::is_master;
 use crate::lock::Lock;
-use crate::node::access;
+use crate::node::access::{self, Way};
 use crate::plan::{self, Stage, lifecycle};
 use crate::ready::{self, Patience};
 use crate::report::Reporter;
@@ -115,30 +114,61 @@ impl Target {
 
     /// The cluster as it was made.
     fn spec(&self) -> Result<ClusterSpec, Error> {
-        let workers = self.standing.workers.clone();
-        self.standing.spec(&self.identity, workers)
+        self.standing.spec(&self.identity)
     }
 
-    /// Nothing can be ready while the master does not run: told before anything is touched, unless it is woken, too.
-    fn needs_master(&self, wakes: fn(State) -> bool) -> Result<(), Error> {
-        let runs = |node: &Found| {
-            node.state == State::Running || (self.chosen.contains(&node.name) && wakes(node.state))
+    /// Nothing can be ready while the control plane does not run: told before anything is touched, unless it is woken,
+    /// too. Of several masters most must run, or etcd decides nothing.
+    fn needs_masters(&self, spec: &ClusterSpec, wakes: fn(State) -> bool) -> Result<(), Error> {
+        let runs = |container: &str| {
+            let mut found = self.standing.containers.iter();
+            found.any(|node| {
+                let woken = self.chosen.contains(&node.name) && wakes(node.state);
+                node.name == container && (node.state == State::Running || woken)
+            })
         };
-        let master = self.standing.containers.iter().find(|node| is_master(node));
-        match master {
-            Some(master) if runs(master) => Ok(()),
-            Some(master) => Err(Error::with_hint(
-                format!(
-                    "{} does not run, and no node is ready without it",
-                    master.name
-                ),
-                format!(
-                    "start all with `local-cluster{} start`",
-                    self.identity.flag()
-                ),
-            )),
-            None => Err(self.incomplete()),
+        let (up, down): (Vec<&NodeSpec>, Vec<&NodeSpec>) =
+            spec.masters().partition(|node| runs(&node.container));
+        let names = |nodes: &[&NodeSpec]| {
+            let names: Vec<&str> = nodes.iter().map(|node| node.container.as_str()).collect();
+            names.join(", ")
+        };
+        let all = up.len() + down.len();
+        if self.standing.way().is_none() {
+            return Err(self.incomplete());
         }
+        let mut balancer = spec.load_balancer.iter();
+        let missing = if !plan::is_majority(up.len(), all) {
+            match all {
+                1 => format!(
+                    "{} does not run, and no node is ready without it",
+                    names(&down)
+                ),
+                _ => format!(
+                    "only {} of {all} masters would run, and etcd needs most of them: {} would not",
+                    up.len(),
+                    names(&down)
+                ),
+            }
+        } else if let Some(balancer) = balancer.find(|found| !runs(&found.container)) {
+            format!(
+                "{} does not run, and no master is reached without it",
+                balancer.container
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::with_hint(
+            missing,
+            format!(
+                "start all with `local-cluster{} start`",
+                self.identity.flag()
+            ),
+        ))
+    }
+
+    fn way(&self) -> Result<Way, Error> {
+        self.standing.way().ok_or_else(|| self.identity.absent())
     }
 
     fn incomplete(&self) -> Error {
@@ -166,10 +196,11 @@ impl Target {
         let mut times = vec![("check".to_owned(), self.began.elapsed())];
         if self.whole {
             let (identity, times) = (&self.identity, &mut times);
-            up::bring_to_ready(session, identity, spec, &work, stages, times).await?;
+            let way = self.way()?;
+            up::bring_to_ready(session, identity, spec, way, &work, stages, times).await?;
         } else {
             execute::run(stages, &work, None, &mut times).await?;
-            let config = access::kubeconfig(&self.engine, &spec.master().container).await?;
+            let config = access::kubeconfig(&self.engine, &self.way()?).await?;
             let client = access::client(&config)?;
             let chosen = |node: &&NodeSpec| self.chosen.contains(&node.container);
             let nodes: Vec<NodeSpec> = spec.nodes.iter().filter(chosen).cloned().collect();
@@ -281,7 +312,7 @@ pub(super) async fn start(session: &Session, nodes: &Nodes) -> Result<u8, Error>
     if lifecycle::makes(&stages) {
         return Err(target.incomplete());
     }
-    target.needs_master(|_| true)?;
+    target.needs_masters(&spec, |_| true)?;
     let tools = Tools::new(session, spec.version, cancel)?;
     target.wake(session, &tools, &spec, &stages).await
 }
@@ -290,8 +321,8 @@ pub(super) async fn start(session: &Session, nodes: &Nodes) -> Result<u8, Error>
 pub(super) async fn unpause(session: &Session, nodes: &Nodes) -> Result<u8, Error> {
     let cancel = signal::watch(session.reporter.clone());
     let mut target = Target::find(session, "unpause", nodes).await?;
-    target.needs_master(|state| state == State::Paused)?;
     let spec = target.spec()?;
+    target.needs_masters(&spec, |state| state == State::Paused)?;
     let stages = lifecycle::unpause(&target.nodes());
     // What is stopped is not thawed, and nobody waits for it.
     target.leave_out_stopped(&session.reporter);

@@ -38,9 +38,9 @@ pub(super) async fn run(session: &Session) -> Result<u8, Error> {
 
 /// Where a cluster's API server is. A master that is just being removed publishes nothing.
 async fn published(engine: &Engine, cluster: &Inventory) -> Option<Published> {
-    let master = cluster.master()?;
+    let way = cluster.way()?;
     engine
-        .published(&master.name, API_SERVER_PORT)
+        .published(&way.publisher, API_SERVER_PORT)
         .await
         .ok()
         .flatten()

@@ -5,10 +5,12 @@ use crate::drain::Drain;
 use crate::engine::{Engine, Rights};
 use crate::error::Error;
 use crate::execute::{self, Making, Work};
+use crate::node::access::Way;
 use crate::node::files;
-use crate::pki::{self, PkiRequest, Validity};
-use crate::plan::{self, Stage};
+use crate::pki::{self, Authorities, PkiError, PkiFile, PkiRequest, Validity};
+use crate::plan::{self, Stage, Step};
 use futures_util::future;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// How long the certificates of a cluster hold, in years: kept clusters outlive kubeadm's one.
@@ -19,6 +21,7 @@ pub(super) async fn making<'a>(
     engine: &Engine,
     work: &Work<'_>,
     spec: &'a ClusterSpec,
+    way: Way,
     stages: &[Stage],
     drain: Drain,
 ) -> Result<Making<'a>, Error> {
@@ -30,27 +33,59 @@ pub(super) async fn making<'a>(
     };
     let not_before = time::OffsetDateTime::now_utc() - time::Duration::DAY;
     let validity = Validity::years(not_before, CERTIFICATE_YEARS);
-    let (master, authority) = if plan::creates(stages, Some(Role::Master)) {
-        let request = pki_request(spec, spec.master(), validity);
-        let pki = pki::issue(&request)
-            .map_err(|source| Error::other("issue the cluster's certificates", source))?;
-        (pki.files, Some(pki.authorities.ca))
-    } else if plan::creates(stages, Some(Role::Worker)) {
-        (
-            Vec::new(),
-            Some(authority_of(engine, spec.master(), validity).await?),
-        )
+    let refused = |source| Error::other("issue the cluster's certificates", source);
+    let mut masters = BTreeMap::new();
+    let authority = if plan::creates(stages, Some(Role::Master)) {
+        let pki = pki::issue(&pki_request(spec, spec.master(), validity)).map_err(refused)?;
+        for node in spec.masters().skip(1) {
+            let files = further(spec, node, &pki.authorities, &pki.shared, validity);
+            masters.insert(node.name.clone(), files.map_err(refused)?);
+        }
+        masters.insert(spec.master().name.clone(), pki.files);
+        Some(pki.authorities.ca)
+    } else if plan::joins(stages) || plan::creates(stages, Some(Role::Worker)) {
+        let shared = shared_of(engine, &way.master).await?;
+        let authorities = pki::load_authorities(&shared, validity).map_err(refused)?;
+        for node in joining(stages) {
+            let files = further(spec, node, &authorities, &shared, validity);
+            masters.insert(node.name.clone(), files.map_err(refused)?);
+        }
+        Some(authorities.ca)
     } else {
-        (Vec::new(), None)
+        None
     };
     Ok(Making {
         spec,
-        master,
+        masters,
         authority,
+        way,
         rights,
         port: plan::kept_port(stages),
         drain,
     })
+}
+
+/// The masters that join others.
+fn joining(stages: &[Stage]) -> impl Iterator<Item = &NodeSpec> {
+    let steps = stages.iter().flat_map(|stage| &stage.steps);
+    steps.filter_map(|step| match step {
+        Step::JoinMaster(node) => Some(node),
+        _ => None,
+    })
+}
+
+/// What a master has that is not the first: its own, and what all share.
+fn further(
+    spec: &ClusterSpec,
+    node: &NodeSpec,
+    authorities: &Authorities,
+    shared: &[PkiFile],
+    validity: Validity,
+) -> Result<Vec<PkiFile>, PkiError> {
+    let mut files = shared.to_vec();
+    let request = pki_request(spec, node, validity);
+    files.extend(pki::issue_control_plane(authorities, &request)?);
+    Ok(files)
 }
 
 fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> PkiRequest {
@@ -67,26 +102,18 @@ fn pki_request(spec: &ClusterSpec, master: &NodeSpec, validity: Validity) -> Pki
     }
 }
 
-async fn authority_of(
-    engine: &Engine,
-    master: &NodeSpec,
-    validity: Validity,
-) -> Result<pki::Authority, Error> {
-    let doing = || format!("read the authority of {}", master.container);
-    let read = |path: &'static str| async move {
+/// What all masters share, as this one has it.
+async fn shared_of(engine: &Engine, master: &str) -> Result<Vec<PkiFile>, Error> {
+    let doing = || format!("read the authorities of {master}");
+    let files = pki::SHARED.iter().map(|(name, mode)| async move {
+        let path = format!("/data/etc/kubernetes/pki/{name}");
         let content = engine
-            .read_file(&master.container, path)
+            .read_file(master, &path)
             .await
             .map_err(|source| Error::other(doing(), source))?;
-        let content =
-            content.ok_or_else(|| Error::message(format!("{} has no {path}", master.container)))?;
-        String::from_utf8(content).map_err(|source| Error::other(doing(), source))
-    };
-    let (certificate, key) = future::try_join(
-        read("/data/etc/kubernetes/pki/ca.crt"),
-        read("/data/etc/kubernetes/pki/ca.key"),
-    )
-    .await?;
-    pki::load_authority(&certificate, &key, validity)
-        .map_err(|source| Error::other(doing(), source))
+        let content = content.ok_or_else(|| Error::message(format!("{master} has no {path}")))?;
+        let text = String::from_utf8(content).map_err(|source| Error::other(doing(), source))?;
+        Ok(pki::shared_file((name, *mode), text))
+    });
+    future::try_join_all(files).await
 }

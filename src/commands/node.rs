@@ -1,23 +1,24 @@
-//! `node add`, `node remove` and `node list`: the workers of a cluster that runs. What the cluster is comes from itself,
+//! `node add`, `node remove` and `node list`: the nodes of a cluster that runs. What the cluster is comes from itself,
 //! whatever the settings say today.
 
 use super::inspect::{self, must_run};
 use super::making::making;
 use super::recovery::recover;
 use super::session::{self, Identity, Session};
-use super::standing::{Standing, tell_change};
+use super::standing::{Standing, tell_change, tell_even};
 use super::surroundings::Surroundings;
 use super::{image, preflight, print, print_plan};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
-use crate::cluster::{self, ClusterSpec, MAX_WORKERS, NodeSpec};
+use crate::cluster::{self, ClusterSpec, MAX_MASTERS, MAX_WORKERS, Members, NodeSpec, Role};
 use crate::drain::Drain;
 use crate::engine::{Engine, Facts, Found, State};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times};
 use crate::inventory::word;
 use crate::lock::Lock;
-use crate::node::{access, pod_ranges};
-use crate::plan::{self, Stage};
+use crate::node::access::{self, Way};
+use crate::node::pod_ranges;
+use crate::plan::{self, Observed, Stage};
 use crate::ready::{self, Patience};
 use crate::signal;
 use serde_json::json;
@@ -62,6 +63,11 @@ impl Change {
         };
         let master = standing.master().ok_or_else(|| identity.absent())?.clone();
         must_run(&identity, &master)?;
+        let way = standing.way().ok_or_else(|| identity.absent())?;
+        must_run(
+            &identity,
+            identity.node(&standing.containers, &way.publisher)?,
+        )?;
         Ok(Self {
             began,
             cancel,
@@ -80,6 +86,7 @@ impl Change {
         &self,
         session: &Session,
         spec: &ClusterSpec,
+        way: Way,
         stages: &[Stage],
         drain: Drain,
         nodes: &[NodeSpec],
@@ -96,9 +103,9 @@ impl Change {
         let surroundings = Surroundings::of(session);
         let work = surroundings.work(engine, &self.facts, &wanted, &self.cancel, reporter);
         let mut times: Times = vec![("check".to_owned(), self.began.elapsed())];
-        let making = making(engine, &work, spec, stages, drain).await?;
+        let making = making(engine, &work, spec, way.clone(), stages, drain).await?;
         execute::run(stages, &work, Some(&making), &mut times).await?;
-        let client = access::client(&access::kubeconfig(engine, &self.master.name).await?)?;
+        let client = access::client(&access::kubeconfig(engine, &way).await?)?;
         let waiting = async {
             let (patience, cancel) = (Patience::NEW, &self.cancel);
             ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
@@ -114,9 +121,24 @@ impl Change {
 pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8, Error> {
     let change = Change::begin(session, "node add", arguments.dry_run).await?;
     let (standing, identity) = (&change.standing, &change.identity);
-    let spec = standing.spec(identity, standing.workers.clone())?;
+    let spec = standing.spec(identity)?;
+    if arguments.master && spec.load_balancer.is_none() {
+        return Err(Error::with_hint(
+            format!(
+                "cluster `{}` was made for one master: its nodes and its users reach it there, and not by a load balancer",
+                identity.names.context()
+            ),
+            format!(
+                "make it anew for several: `local-cluster{flag} down`, then `local-cluster{flag} up --num-masters 3`",
+                flag = identity.flag()
+            ),
+        ));
+    }
     let observed = standing.observe(&change.engine, identity).await?;
-    if !plan::is_complete(spec.master(), &observed) {
+    if !spec
+        .masters()
+        .any(|master| plan::is_complete(master, &observed))
+    {
         return Err(Error::with_hint(
             format!("{} is not complete", change.master.name),
             format!(
@@ -126,22 +148,47 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
         ));
     }
     // What a run that was killed has left half-done is the first to be had.
-    let whole = &standing.workers - &plan::unfinished(&spec, &observed);
-    let room = usize::from(MAX_WORKERS) - whole.len();
-    if usize::from(arguments.count) > room {
+    let unfinished = plan::unfinished(&spec, &observed);
+    let mut members = standing.members.clone();
+    let (of_role, unfinished, most, what) = if arguments.master {
+        let masters = &mut members.masters;
+        (masters, unfinished.masters, MAX_MASTERS, "masters")
+    } else {
+        let workers = &mut members.workers;
+        (workers, unfinished.workers, MAX_WORKERS, "workers")
+    };
+    let whole = &*of_role - &unfinished;
+    if usize::from(arguments.count) > usize::from(most) - whole.len() {
         return Err(Error::message(format!(
-            "there is room for {MAX_WORKERS} workers in a cluster, and {} are there",
+            "there is room for {most} {what} in a cluster, and {} are there",
             whole.len()
         )));
     }
-    let count = u16::try_from(whole.len()).unwrap_or(MAX_WORKERS) + arguments.count;
-    let spec = standing.spec(identity, cluster::workers(&whole, Some(count)))?;
-    let is_new = |node: &&NodeSpec| !whole.contains(&node.worker());
-    let added: Vec<NodeSpec> = spec.workers().filter(is_new).cloned().collect();
-    tell_change(&session.reporter, &whole, &spec, true);
+    let count = u16::try_from(whole.len()).unwrap_or(most) + arguments.count;
+    of_role.clone_from(&whole);
+    let before = members.clone();
+    let wanted = cluster::enough(&whole, Some(count));
+    if arguments.master {
+        members.masters = wanted;
+    } else {
+        members.workers = wanted;
+    }
+    let spec = standing.spec_of(identity, members)?;
+    let role = if arguments.master {
+        Role::Master
+    } else {
+        Role::Worker
+    };
+    let is_new = |node: &&NodeSpec| node.role == role && !whole.contains(&node.ordinal());
+    let added: Vec<NodeSpec> = spec.nodes.iter().filter(is_new).cloned().collect();
+    tell_change(&session.reporter, &before, &spec, true);
+    tell_even(&session.reporter, &spec, identity);
     let stages = plan::addition(&spec, &added, &observed);
+    let way = standing
+        .way_without(&added)
+        .ok_or_else(|| identity.absent())?;
     change
-        .carry_out(session, &spec, &stages, Drain::default(), &added)
+        .carry_out(session, &spec, way, &stages, Drain::default(), &added)
         .await
 }
 
@@ -149,58 +196,140 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
 pub(super) async fn remove(session: &Session, arguments: &NodeRemoveArgs) -> Result<u8, Error> {
     let change = Change::begin(session, "node remove", arguments.dry_run).await?;
     let (standing, identity) = (&change.standing, &change.identity);
-    let before = standing.spec(identity, standing.workers.clone())?;
+    let mut members = standing.members.clone();
+    let now = standing.spec(identity)?;
+    members
+        .masters
+        .extend(lost_masters(&change, &now, &arguments.nodes).await);
+    let before = standing.spec_of(identity, members.clone())?;
     let gone = named(&before, &arguments.nodes, identity)?;
-    let left = standing
-        .workers
-        .iter()
-        .filter(|worker| !gone.contains(*worker));
-    let spec = standing.spec(identity, left.copied().collect())?;
-    let is_gone = |node: &&NodeSpec| gone.contains(&node.worker());
-    let gone: Vec<NodeSpec> = before.workers().filter(is_gone).cloned().collect();
-    tell_change(&session.reporter, &standing.workers, &spec, true);
+    let left = |all: &BTreeSet<u16>, role: Role| -> BTreeSet<u16> {
+        let gone = gone.iter().filter(|node| node.role == role);
+        all - &gone.map(NodeSpec::ordinal).collect()
+    };
+    let left = Members {
+        masters: left(&members.masters, Role::Master),
+        workers: left(&members.workers, Role::Worker),
+    };
     let observed = standing.states();
+    check_masters(&before, &left, &observed, identity)?;
+    let spec = standing.spec_of(identity, left)?;
+    tell_change(&session.reporter, &members, &spec, true);
+    if gone.iter().any(|node| node.role == Role::Master) {
+        tell_even(&session.reporter, &spec, identity);
+    }
     let stages = plan::removal(&spec, &gone, &observed);
     let drain = Drain {
         patience: Duration::from_secs(arguments.timeout),
         force: arguments.force,
     };
     // Nodes that do not run were not ready before, either.
-    let runs = |node: &&NodeSpec| {
-        let found = observed.nodes.get(&node.container);
-        found.is_some_and(|found| found.state == State::Running)
-    };
+    let runs = |node: &&NodeSpec| is_running(node, &observed);
     let running: Vec<NodeSpec> = spec.nodes.iter().filter(runs).cloned().collect();
+    let way = standing
+        .way_without(&gone)
+        .ok_or_else(|| identity.absent())?;
     change
-        .carry_out(session, &spec, &stages, drain, &running)
+        .carry_out(session, &spec, way, &stages, drain, &running)
         .await
 }
 
-/// The numbers of the workers with these names, be they the nodes' or their containers'.
+fn is_running(node: &NodeSpec, observed: &Observed) -> bool {
+    let found = observed.nodes.get(&node.container);
+    found.is_some_and(|found| found.state == State::Running)
+}
+
+/// Of the nodes with these names the masters of which nothing is there any more, but which Kubernetes still knows.
+async fn lost_masters(change: &Change, spec: &ClusterSpec, names: &[String]) -> Vec<u16> {
+    let is_meant = |node: &NodeSpec| {
+        let known = spec.masters().any(|master| master.name == node.name);
+        !known
+            && names
+                .iter()
+                .any(|name| *name == node.name || *name == node.container)
+    };
+    let meant: Vec<NodeSpec> = spec.possible_masters().filter(is_meant).collect();
+    if meant.is_empty() || spec.load_balancer.is_none() {
+        return Vec::new();
+    }
+    let (_, ready) = inspect::ask(&change.engine, &change.standing.containers).await;
+    let nodes = ready.unwrap_or_default();
+    let knows = |node: &&NodeSpec| nodes.iter().any(|(name, _)| *name == node.name);
+    meant.iter().filter(knows).map(NodeSpec::ordinal).collect()
+}
+
+/// Refuses what would leave the cluster without an etcd that can decide, now or afterwards.
+fn check_masters(
+    before: &ClusterSpec,
+    left: &Members,
+    observed: &Observed,
+    identity: &Identity,
+) -> Result<(), Error> {
+    let flag = identity.flag();
+    if left.masters.is_empty() {
+        let names: Vec<&str> = before.masters().map(|node| node.name.as_str()).collect();
+        return Err(Error::with_hint(
+            format!(
+                "{} cannot be removed: the control plane would be gone",
+                names.join(", ")
+            ),
+            format!("`local-cluster{flag} down` removes all nodes"),
+        ));
+    }
+    let running = |stays: bool| {
+        let masters = before.masters().filter(|node| is_running(node, observed));
+        masters
+            .filter(|node| !stays || left.masters.contains(&node.ordinal()))
+            .count()
+    };
+    let (all, rest) = (before.masters().count(), left.masters.len());
+    if rest == all
+        || (plan::is_majority(running(false), all) && plan::is_majority(running(true), rest))
+    {
+        return Ok(());
+    }
+    Err(Error::with_hint(
+        format!(
+            "of {all} masters {} run, and of the {rest} that would be left {}: etcd needs most of them",
+            running(false),
+            running(true)
+        ),
+        format!("start the others first, with `local-cluster{flag} start`"),
+    ))
+}
+
+/// The nodes with these names, be they the nodes' or their containers'.
 fn named(
     spec: &ClusterSpec,
     names: &[String],
     identity: &Identity,
-) -> Result<BTreeSet<u16>, Error> {
-    let number = |name: &String| {
+) -> Result<Vec<NodeSpec>, Error> {
+    let mut gone: Vec<NodeSpec> = Vec::new();
+    for name in names {
         let is_meant = |node: &&NodeSpec| node.name == *name || node.container == *name;
-        if is_meant(&spec.master()) {
+        if spec.load_balancer.is_none() && is_meant(&spec.master()) {
             return Err(Error::with_hint(
                 format!("{name} cannot be removed: it runs the control plane"),
                 format!("`local-cluster{} down` removes all nodes", identity.flag()),
             ));
         }
-        let found = spec.workers().find(is_meant);
-        found.map(NodeSpec::worker).ok_or_else(|| {
-            let workers: Vec<&str> = spec.workers().map(|node| node.name.as_str()).collect();
-            let hint = match workers.as_slice() {
-                [] => "the cluster has no workers".to_owned(),
-                workers => format!("its workers are {}", workers.join(", ")),
+        let found = spec.nodes.iter().find(is_meant).ok_or_else(|| {
+            let several = spec.load_balancer.is_some();
+            let all = spec.nodes.iter();
+            let removable = all.filter(|node| several || node.role == Role::Worker);
+            let names: Vec<&str> = removable.map(|node| node.name.as_str()).collect();
+            let (what, hint) = match names.as_slice() {
+                _ if several => ("node", format!("its nodes are {}", names.join(", "))),
+                [] => ("worker", "the cluster has no workers".to_owned()),
+                workers => ("worker", format!("its workers are {}", workers.join(", "))),
             };
-            Error::with_hint(format!("there is no worker `{name}`"), hint)
-        })
-    };
-    names.iter().map(number).collect()
+            Error::with_hint(format!("there is no {what} `{name}`"), hint)
+        })?;
+        if !gone.contains(found) {
+            gone.push(found.clone());
+        }
+    }
+    Ok(gone)
 }
 
 /// `node list`.
@@ -211,7 +340,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
     if standing.containers.is_empty() {
         return Err(identity.absent());
     }
-    let spec = standing.spec(&identity, standing.workers.clone())?;
+    let spec = standing.spec(&identity)?;
     let (_, ready) = inspect::ask(&engine, &standing.containers).await;
     let mut rows = Vec::new();
     for node in &spec.nodes {

@@ -61,7 +61,7 @@ pub(super) fn check_settings(
 pub(super) fn load(stages: &[Stage], image_stages: &[Stage]) -> Load {
     let created = |role: Role| {
         steps(stages)
-            .filter(|step| matches!(step, Step::CreateNode(node) | Step::RecreateNode(node) if node.role == role))
+            .filter(|step| matches!(step, Step::CreateNode(node) | Step::JoinMaster(node) | Step::RecreateNode(node) if node.role == role))
             .count() as u64
     };
     Load {

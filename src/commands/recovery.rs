@@ -71,10 +71,11 @@ pub(super) async fn recover(
         execute::run(&stages, &work, None, &mut Times::new()).await?;
     }
     let mut standing = Standing::of(engine, identity).await?;
-    if !stages.is_empty() && standing.master().is_some() {
+    if !stages.is_empty()
+        && let Some(way) = standing.way()
+    {
         // The restored cluster may have had another authority.
-        let spec = standing.spec(identity, standing.workers.clone())?;
-        client::write_kubeconfig(session, engine, identity, &spec).await?;
+        client::write_kubeconfig(session, engine, identity, &way).await?;
     }
     for volume in std::mem::take(&mut standing.stray) {
         engine.remove_volume(&volume).await.map_err(|source| {

@@ -10,6 +10,7 @@ use crate::cluster::{ClusterSpec, Names};
 use crate::engine::{Engine, Facts, State, label};
 use crate::error::{Error, exit_code, in_one_line};
 use crate::execute;
+use crate::node::access::Way;
 use crate::plan;
 use crate::signal;
 use crate::snapshot::Snapshot;
@@ -25,10 +26,10 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
     let standing = recover(session, &engine, &facts, &identity, &cancel).await?;
     usable(&engine, &snapshot, &identity).await?;
 
-    let workers = Names::workers_named(snapshot.of.nodes.iter().map(String::as_str));
+    let members = Names::members_named(snapshot.of.nodes.iter().map(String::as_str));
     let kept = &snapshot.of.settings;
     let label = identity.label.as_deref();
-    let mut spec = ClusterSpec::of_fingerprint(identity.id, label, kept, workers)
+    let mut spec = ClusterSpec::of_fingerprint(identity.id, label, kept, members)
         .map_err(|problems| Error::message(up::in_lines(&problems)))?;
     for node in &mut spec.nodes {
         node.volume = standing.free_volume(&node.container, &identity.names);
@@ -59,7 +60,16 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
     let surroundings = Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     let mut times = vec![("check".to_owned(), began.elapsed())];
-    let restored = up::bring_to_ready(session, &identity, &spec, &work, &stages, &mut times).await;
+    let restored = up::bring_to_ready(
+        session,
+        &identity,
+        &spec,
+        Way::of(&spec),
+        &work,
+        &stages,
+        &mut times,
+    )
+    .await;
     // The wish to stop has been heard: what follows is not to be broken off by it again.
     let again = CancellationToken::new();
     if let Err(error) = restored {

@@ -117,7 +117,7 @@ pub(super) async fn save(session: &Session, name: Option<&str>) -> Result<u8, Er
             ),
         ));
     }
-    let spec = standing.spec(&identity, standing.workers.clone())?;
+    let spec = standing.spec(&identity)?;
     let wanted = image::of_node(session, spec.version, master)?;
     let surroundings = Surroundings::of(session);
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
@@ -142,7 +142,8 @@ pub(super) async fn of_standing(
     name: &str,
 ) -> Result<Snapshot, Error> {
     let master = standing.master().ok_or_else(|| identity.absent())?;
-    let published = work.engine.published(&master.name, API_SERVER_PORT).await;
+    let way = standing.way().ok_or_else(|| identity.absent())?;
+    let published = work.engine.published(&way.publisher, API_SERVER_PORT).await;
     let published =
         published.map_err(|source| Error::other("find the API server's port", source))?;
     let at = OffsetDateTime::now_utc().replace_nanosecond(0);

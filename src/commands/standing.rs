@@ -1,10 +1,11 @@
 //! A cluster as it stands: its containers and volumes, its workers, and the settings that it was made with.
 
 use super::session::Identity;
-use crate::cluster::{ClusterSpec, Names, NodeSpec, Role};
+use crate::cluster::{ClusterSpec, Members, Names, NodeSpec, Role};
 use crate::engine::{Engine, Found, State, label};
 use crate::error::Error;
-use crate::inventory::is_master;
+use crate::inventory::{self, is_load_balancer, is_master};
+use crate::node::access::Way;
 use crate::node::phases;
 use crate::plan::{Observed, ObservedNode};
 use crate::report::Reporter;
@@ -17,8 +18,8 @@ pub(super) struct Standing {
     volumes: BTreeSet<String>,
     /// Volumes that a restore has filled and then given to no container: it was broken off.
     pub(super) stray: BTreeSet<String>,
-    /// The numbers of the workers that the cluster counts as its own.
-    pub(super) workers: BTreeSet<u16>,
+    /// The nodes that the cluster counts as its own.
+    pub(super) members: Members,
 }
 
 impl Standing {
@@ -42,14 +43,14 @@ impl Standing {
         }
         let volumes = of_nodes;
         let names = containers.iter().map(|container| &container.name);
-        let workers = identity
+        let members = identity
             .names
-            .workers_among(names.chain(&volumes).map(String::as_str));
+            .members_among(names.chain(&volumes).map(String::as_str));
         Ok(Self {
             containers,
             volumes,
             stray,
-            workers,
+            members,
         })
     }
 
@@ -66,12 +67,27 @@ impl Standing {
         std::mem::take(&mut self.containers)
     }
 
-    /// The master's container.
+    /// A master's container; of those that run, where one does.
     pub(super) fn master(&self) -> Option<&Found> {
-        self.containers.iter().find(|found| is_master(found))
+        let way = self.way()?;
+        self.containers
+            .iter()
+            .find(|found| found.name == way.master)
     }
 
-    /// The settings that the cluster was made with; its master's count, as workers may have come later.
+    /// How the cluster is reached.
+    pub(super) fn way(&self) -> Option<Way> {
+        inventory::way(&self.containers)
+    }
+
+    /// How it is reached when these nodes are gone.
+    pub(super) fn way_without(&self, gone: &[NodeSpec]) -> Option<Way> {
+        let stays = |found: &&Found| gone.iter().all(|node| node.container != found.name);
+        let left: Vec<Found> = self.containers.iter().filter(stays).cloned().collect();
+        inventory::way(&left)
+    }
+
+    /// The settings that the cluster was made with; a master's count, as workers may have come later.
     pub(super) fn settings(
         &self,
         identity: &Identity,
@@ -88,15 +104,24 @@ impl Standing {
         })
     }
 
-    /// The cluster as it was made, with these workers, whatever the settings say today.
-    pub(super) fn spec(
+    /// The cluster as it was made, with the nodes that it has, whatever the settings say today.
+    pub(super) fn spec(&self, identity: &Identity) -> Result<ClusterSpec, Error> {
+        self.spec_of(identity, self.members.clone())
+    }
+
+    /// The same with these nodes.
+    pub(super) fn spec_of(
         &self,
         identity: &Identity,
-        workers: BTreeSet<u16>,
+        mut members: Members,
     ) -> Result<ClusterSpec, Error> {
+        // A cluster whose masters are all gone had this one.
+        if members.masters.is_empty() {
+            members.masters.insert(1);
+        }
         let settings = self.settings(identity)?.unwrap_or_default();
         let label = identity.label.as_deref();
-        let mut spec = ClusterSpec::of_fingerprint(identity.id, label, &settings, workers)
+        let mut spec = ClusterSpec::of_fingerprint(identity.id, label, &settings, members)
             .map_err(|problems| Error::message(super::up::in_lines(&problems)))?;
         self.name_volumes(&mut spec);
         Ok(spec)
@@ -156,7 +181,7 @@ impl Standing {
         let running = self
             .containers
             .iter()
-            .filter(|container| container.state == State::Running);
+            .filter(|container| container.state == State::Running && !is_load_balancer(container));
         let phases = running.map(|container| async move {
             let role = if is_master(container) {
                 Role::Master
@@ -182,39 +207,76 @@ impl Standing {
     }
 }
 
-/// Says which workers of a cluster come and go, before they do.
+/// Says which nodes of a cluster come and go, before they do.
 pub(super) fn tell_change(
     reporter: &Reporter,
-    now: &BTreeSet<u16>,
+    now: &Members,
     spec: &ClusterSpec,
     master_stays: bool,
 ) {
-    let wanted: BTreeSet<u16> = spec.workers().map(NodeSpec::worker).collect();
-    let names = |numbers: &BTreeSet<u16>| {
-        let all = spec.possible_workers();
-        let named = all.filter(|node| numbers.contains(&node.worker()));
-        named.map(|node| node.name).collect::<Vec<_>>().join(", ")
-    };
-    let (added, gone) = (&wanted - now, now - &wanted);
-    let then = match wanted.len() {
-        0 => "then there is no worker".to_owned(),
-        1 => "then there is 1 worker".to_owned(),
-        count => format!("then there are {count} workers"),
-    };
-    if !added.is_empty() {
-        reporter.note(format!("adding {}: {then}", names(&added)));
-        if now.is_empty() && master_stays && !spec.no_dedicated {
+    let wanted = spec.members();
+    let changes = [
+        (
+            "master",
+            &now.masters,
+            &wanted.masters,
+            spec.possible_masters().collect::<Vec<_>>(),
+        ),
+        (
+            "worker",
+            &now.workers,
+            &wanted.workers,
+            spec.possible_workers().collect(),
+        ),
+    ];
+    for (what, now, wanted, possible) in changes {
+        let names = |numbers: &BTreeSet<u16>| {
+            let of_numbers = possible
+                .iter()
+                .filter(|node| numbers.contains(&node.ordinal()));
+            let words: Vec<&str> = of_numbers.map(|node| node.name.as_str()).collect();
+            words.join(", ")
+        };
+        let (added, gone) = (wanted - now, now - wanted);
+        let then = match wanted.len() {
+            0 => format!("then there is no {what}"),
+            1 => format!("then there is 1 {what}"),
+            count => format!("then there are {count} {what}s"),
+        };
+        if !added.is_empty() {
+            reporter.note(format!("adding {}: {then}", names(&added)));
+            if what == "worker" && now.is_empty() && master_stays && !spec.no_dedicated {
+                let masters: Vec<&str> = spec.masters().map(|node| node.name.as_str()).collect();
+                let alone = match masters.as_slice() {
+                    [one] => format!("{one}, as they did while it was alone"),
+                    several => format!("{}, as they did without workers", several.join(", ")),
+                };
+                reporter.note(format!("ordinary pods may go on running on {alone}"));
+            }
+        }
+        if !gone.is_empty() {
             reporter.note(format!(
-                "ordinary pods may go on running on {}, as they did while it was alone",
-                spec.master().name
+                "removing {}: {then}; pods go elsewhere, but for those of DaemonSets, and what they keep in emptyDir \
+                 volumes is lost",
+                names(&gone)
             ));
         }
     }
-    if !gone.is_empty() {
-        reporter.note(format!(
-            "removing {}: {then}; pods go elsewhere, but for those of DaemonSets, and what they keep in emptyDir \
-             volumes is lost",
-            names(&gone)
-        ));
+}
+
+/// Says so where one master less would do as well: there may have been one more, which is lost.
+pub(super) fn tell_even(reporter: &Reporter, spec: &ClusterSpec, identity: &Identity) {
+    let count = spec.masters().count();
+    if count.is_multiple_of(2) {
+        reporter.warn(
+            format!(
+                "{count} masters survive the loss of no more of them than {} would",
+                count - 1
+            ),
+            Some(&format!(
+                "`local-cluster{} node add --master` adds one",
+                identity.flag()
+            )),
+        );
     }
 }

@@ -6,17 +6,20 @@ use super::preflight;
 use super::recovery::recover;
 use super::session::{self, Identity, Session};
 use super::snapshot;
-use super::standing::{Standing, tell_change};
+use super::standing::{Standing, tell_change, tell_even};
 use super::surroundings::Surroundings;
 use super::{client, print_plan};
 use crate::cli::UpArgs;
-use crate::cluster::{self, ClusterSpec, KubernetesVersion, Role, SpecInput, SpecProblem};
+use crate::cluster::{
+    self, ClusterSpec, KubernetesVersion, Members, NodeSpec, Role, SpecInput, SpecProblem,
+};
 use crate::drain::Drain;
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work};
+use crate::node::access::{self, Way};
 use crate::node::phases::Phases;
-use crate::node::{access, pod_ranges};
+use crate::node::pod_ranges;
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
 use crate::signal;
@@ -122,22 +125,21 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         Old::Stays => Vec::new(),
         Old::Goes => standing.take_nodes(),
     };
-    let mut spec = spec(
-        session,
-        identity,
-        version,
-        workers(session, arguments, &standing)?,
-        &standing,
-    )?;
+    let (members, balanced) = members(session, arguments, &standing, identity)?;
+    let mut spec = spec(session, identity, version, members, balanced, &standing)?;
     standing.name_volumes(&mut spec);
     preflight::check_settings(&spec, networks, identity, &standing)?;
     let mut observed = standing.observe(engine, identity).await?;
     observed.network = networks
         .iter()
         .any(|network| network.name == spec.network.name);
+    if let Some(kept) = plan::minority(&spec, &observed) {
+        return Err(lost(identity, &spec, &kept));
+    }
     let mut stages = plan::plan(&spec, &observed);
     let stays = !plan::creates(&stages, Some(Role::Master));
     tell_workers(session, arguments, &standing, &spec, stays)?;
+    tell_even(&session.reporter, &spec, identity);
     let (wanted, images_lock) = match standing.master() {
         // Held while others may make the same images; a dry run makes none.
         _ if !stays => {
@@ -188,9 +190,15 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
-    bring_to_ready(session, identity, &spec, &work, &stages, &mut times).await?;
-    let master = observed.nodes.get(&spec.master().container);
-    let was_unfinished = master.is_some_and(|node| node.phases == Some(Phases::Running));
+    // One that stays may be another than the first.
+    let way = standing.way().filter(|_| stays);
+    let way = way.unwrap_or_else(|| Way::of(&spec));
+    bring_to_ready(session, identity, &spec, way, &work, &stages, &mut times).await?;
+    let masters = spec.masters();
+    let mut masters = masters.filter_map(|master| observed.nodes.get(&master.container));
+    // One that only joins others is not the making of a cluster.
+    let was_unfinished = masters.all(|node| node.phases == Some(Phases::Running));
+    let was_unfinished = was_unfinished && !observed.nodes.is_empty();
     if (!stays || was_unfinished) && snapshot.is_none() {
         snapshot::keep_fresh(session, &work, identity, &spec, &mut times).await?;
     }
@@ -204,6 +212,7 @@ pub(super) async fn bring_to_ready(
     session: &Session,
     identity: &Identity,
     spec: &ClusterSpec,
+    mut way: Way,
     work: &Work<'_>,
     stages: &[Stage],
     times: &mut Times,
@@ -214,12 +223,14 @@ pub(super) async fn bring_to_ready(
         cancel,
         ..
     } = *work;
-    let kubectl = client::fetch_kubectl(session, identity, engine, spec.version);
+    let kubectl = client::fetch_kubectl(session, identity, engine, spec);
     if !stages.is_empty() {
-        let making = making(engine, work, spec, stages, Drain::default()).await?;
+        // The load balancer may be one that is made now.
+        way.publisher = Way::of(spec).publisher;
+        let making = making(engine, work, spec, way.clone(), stages, Drain::default()).await?;
         execute::run(stages, work, Some(&making), times).await?;
     }
-    let config = client::write_kubeconfig(session, engine, identity, spec).await?;
+    let config = client::write_kubeconfig(session, engine, identity, &way).await?;
 
     let patience = if stages.is_empty() {
         Patience::STANDING
@@ -261,9 +272,70 @@ fn workers(
     let now = if standing.containers.is_empty() {
         &BTreeSet::new()
     } else {
-        &standing.workers
+        &standing.members.workers
     };
-    Ok(cluster::workers(now, count))
+    Ok(cluster::enough(now, count))
+}
+
+/// The nodes that the cluster is to have, and whether a load balancer belongs to it.
+fn members(
+    session: &Session,
+    arguments: &UpArgs,
+    standing: &Standing,
+    identity: &Identity,
+) -> Result<(Members, bool), Error> {
+    let workers = workers(session, arguments, standing)?;
+    let set = session.settings()?.cluster.num_masters;
+    let new = |count: u16| Members {
+        masters: (1..=count).collect(),
+        workers: workers.clone(),
+    };
+    let has = &standing.members.masters;
+    let Some(kept) = standing.settings(identity)? else {
+        return Ok((new(set), set > 1));
+    };
+    let balanced = cluster::is_balanced(&kept);
+    let asked = arguments.settings.has("cluster.numMasters");
+    // What one cannot become the other is told with all other settings that differ.
+    if asked && (set > 1) != balanced {
+        return Ok((new(set), set > 1));
+    }
+    if has.is_empty() {
+        // Its workers are all that is there of it.
+        let count = if (set > 1) == balanced { set } else { 3 };
+        return Ok((new(if balanced { count } else { 1 }), balanced));
+    }
+    let flag = identity.flag();
+    if asked && has.len() != usize::from(set) {
+        return Err(Error::with_hint(
+            format!(
+                "the cluster has {} masters, and {set} are wanted",
+                has.len()
+            ),
+            format!(
+                "`local-cluster{flag} node add --master` adds one, `local-cluster{flag} node remove NODE` removes one"
+            ),
+        ));
+    }
+    let masters = has.clone();
+    Ok((Members { masters, workers }, balanced))
+}
+
+/// What is told of a cluster that has lost so many masters that the others cannot go on.
+fn lost(identity: &Identity, spec: &ClusterSpec, kept: &[NodeSpec]) -> Error {
+    let flag = identity.flag();
+    Error::with_hint(
+        format!(
+            "only {} of {} masters of cluster `{}` are left, and etcd needs most of them",
+            kept.len(),
+            spec.masters().count(),
+            identity.names.context()
+        ),
+        format!(
+            "`local-cluster{flag} snapshot restore` takes it back to what was saved, `local-cluster{flag} down` removes \
+             it so that `up` makes it anew"
+        ),
+    )
 }
 
 /// Says what becomes of the workers of a cluster that is there, where that is not what is set.
@@ -278,11 +350,11 @@ fn tell_workers(
         return Ok(());
     }
     let (has, set) = (
-        standing.workers.len(),
+        standing.members.workers.len(),
         session.settings()?.cluster.num_nodes,
     );
     if asked_for(session, arguments)?.is_some() {
-        tell_change(&session.reporter, &standing.workers, spec, master_stays);
+        tell_change(&session.reporter, &standing.members, spec, master_stays);
     } else if has != usize::from(set) {
         session.reporter.note(format!(
             "the cluster keeps the number of its workers, {has}: `--num-nodes {set}` would change it"
@@ -320,7 +392,8 @@ fn spec(
     session: &Session,
     identity: &Identity,
     version: KubernetesVersion,
-    workers: BTreeSet<u16>,
+    members: Members,
+    balanced: bool,
     standing: &Standing,
 ) -> Result<ClusterSpec, Error> {
     let settings = session.settings()?;
@@ -332,7 +405,8 @@ fn spec(
     let input = SpecInput {
         id: identity.id,
         label: identity.label.clone(),
-        workers,
+        members,
+        balanced,
         no_dedicated: cluster.no_dedicated,
         unsafe_fast: cluster.unsafe_fast,
         version,

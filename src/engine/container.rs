@@ -63,8 +63,19 @@ pub struct NodeContainer {
     pub publish: Option<Publish>,
     /// Environment, proxies above all.
     pub environment: Vec<String>,
-    /// What the engine can give it.
-    pub rights: Rights,
+    /// What the engine can give it; none is what any container has.
+    pub rights: Option<Rights>,
+    /// What runs in it in place of a node's init.
+    pub program: Option<Program>,
+}
+
+/// A program that is all that runs in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The command.
+    pub command: Vec<String>,
+    /// The signal on which it ends. The first process of a container ignores what it has no handler for.
+    pub stop_signal: &'static str,
 }
 
 impl NodeContainer {
@@ -97,7 +108,10 @@ impl NodeContainer {
             init: Some(false),
             ..HostConfig::default()
         };
-        self.rights.apply(&mut host);
+        if let Some(rights) = &self.rights {
+            rights.apply(&mut host);
+        }
+        let program = self.program.as_ref();
         let endpoint = EndpointSettings {
             ipam_config: Some(EndpointIpamConfig {
                 ipv4_address: Some(self.address.to_string()),
@@ -115,6 +129,9 @@ impl NodeContainer {
                 .publish
                 .map(|publish| vec![format!("{}/tcp", publish.container_port)]),
             stop_timeout: Some(STOP_TIMEOUT),
+            // The image's own is what systemd understands.
+            stop_signal: program.map(|program| program.stop_signal.to_owned()),
+            entrypoint: program.map(|program| program.command.clone()),
             host_config: Some(host),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(self.network.clone(), endpoint)])),

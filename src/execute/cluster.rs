@@ -2,14 +2,17 @@
 
 use super::{Making, Work, cluster_labels};
 use crate::cluster::network::CLONE_MTU;
-use crate::cluster::{API_SERVER_PORT, NodeSpec, Role};
-use crate::engine::{EngineError, Mount, NodeContainer, Publish, label};
+use crate::cluster::{API_SERVER_PORT, LoadBalancer, NodeSpec, Role};
+use crate::engine::{EngineError, Mount, NodeContainer, Program, Publish, label};
 use crate::error::Error;
 use crate::image::context::archive;
+use crate::inventory::LOAD_BALANCER_ROLE;
 use crate::kubernetes::HostFacts;
+use crate::node::files::Etcd;
 use crate::node::{files, phases};
 use crate::pki::{self, KubeletRequest, PkiFile};
 use crate::report::Event;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -63,17 +66,69 @@ pub(super) async fn create_node(
     work: &Work<'_>,
     making: &Making<'_>,
     node: &NodeSpec,
+    etcd: &Etcd,
 ) -> Result<(), Error> {
     let pki = match node.role {
-        Role::Master => making.master.clone(),
+        Role::Master => making.masters.get(&node.name).cloned().ok_or_else(|| {
+            Error::message(format!("there are no certificates for {}", node.name))
+        })?,
         Role::Worker => worker_pki(making, node)?,
     };
     let host = HostFacts {
         cgroup_v1: work.facts.cgroup_v1,
     };
-    let files = files::files(making.spec, node, host, &pki, work.proxies);
+    let files = files::files(making.spec, node, etcd, host, &pki, work.proxies);
     create_volume(work, making, node).await?;
-    start_new(work, making, node, archive(&files)).await
+    let container = container(work, making, node);
+    start_new(
+        work,
+        making,
+        container,
+        publishes(making, node),
+        archive(&files),
+    )
+    .await
+}
+
+/// What runs in the load balancer.
+const LOAD_BALANCER: &str = "/usr/local/lib/local-cluster/load-balancer";
+
+/// Whether a node publishes the API server: the master that has no load balancer before it.
+fn publishes(making: &Making<'_>, node: &NodeSpec) -> bool {
+    node.role == Role::Master && making.spec.load_balancer.is_none()
+}
+
+/// The load balancer has no volume: what it is, its one file says, which is in its own layer.
+pub(super) async fn create_load_balancer(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    balancer: &LoadBalancer,
+) -> Result<(), Error> {
+    let name = &balancer.container;
+    // Where it never ran, its file may not be whole.
+    work.engine
+        .remove_container(name)
+        .await
+        .map_err(|source| Error::other(format!("replace {name}"), source))?;
+    let is_clone = making.spec.network.is_clone();
+    let container = NodeContainer {
+        name: name.clone(),
+        hostname: balancer.name.clone(),
+        address: balancer.docker_address,
+        labels: labels(making, LOAD_BALANCER_ROLE, &balancer.name),
+        // A clone's has to make the way to its nodes.
+        rights: is_clone.then(|| making.rights.clone()),
+        program: Some(Program {
+            command: std::iter::once(LOAD_BALANCER.to_owned())
+                .chain(is_clone.then(|| balancer.address.to_string()))
+                .collect(),
+            // On which HAProxy ends.
+            stop_signal: "SIGUSR1",
+        }),
+        ..bare(work, making)
+    };
+    let files = files::of_load_balancer(making.spec);
+    start_new(work, making, container, true, archive(&files)).await
 }
 
 /// A node whose volume has all that it needs.
@@ -84,33 +139,44 @@ pub(super) async fn recreate_node(
 ) -> Result<(), Error> {
     // The proxies are those of today.
     let files = [files::proxies(work.proxies)];
-    start_new(work, making, node, archive(&files)).await
+    let container = container(work, making, node);
+    start_new(
+        work,
+        making,
+        container,
+        publishes(making, node),
+        archive(&files),
+    )
+    .await
 }
 
-/// Makes a node's container with these files in its volume, and starts it.
+/// Makes a container with these files in it, and starts it.
 async fn start_new(
     work: &Work<'_>,
     making: &Making<'_>,
-    node: &NodeSpec,
+    mut container: NodeContainer,
+    publishes: bool,
     files: Vec<u8>,
 ) -> Result<(), Error> {
-    let doing = || format!("create node {}", node.container);
+    let name = container.name.clone();
+    let doing = || format!("create node {name}");
     let refused = |source| Error::other(doing(), source);
-    for port in ports(making, node) {
-        let container = container(work, making, node, port);
+    for port in ports(making, publishes) {
+        container.publish = port.map(|port| Publish {
+            address: making.spec.api_server_address,
+            port,
+            container_port: API_SERVER_PORT,
+        });
         work.engine.create_node(&container).await.map_err(refused)?;
         work.engine
-            .upload(&node.container, files.clone())
+            .upload(&name, files.clone())
             .await
             .map_err(refused)?;
-        match work.engine.start(&node.container).await {
+        match work.engine.start(&name).await {
             Ok(()) => return Ok(()),
             // A taken port shows only now, and a container keeps the port that it was made with.
             Err(error) if port_is_taken(&error) && making.spec.api_server_port.is_none() => {
-                work.engine
-                    .remove_container(&node.container)
-                    .await
-                    .map_err(refused)?;
+                work.engine.remove_container(&name).await.map_err(refused)?;
             }
             Err(error) => return Err(refused(error)),
         }
@@ -147,9 +213,10 @@ fn worker_pki(making: &Making<'_>, node: &NodeSpec) -> Result<Vec<PkiFile>, Erro
     Ok(files)
 }
 
-/// The ports to try on the engine's host: none for a worker, the one that was asked for, or 6443 + N and some others.
-fn ports(making: &Making<'_>, node: &NodeSpec) -> Vec<Option<u16>> {
-    if node.role == Role::Worker {
+/// The ports to try on the engine's host: none for what does not publish the API server, the one that was asked for, or
+/// 6443 + N and some others.
+fn ports(making: &Making<'_>, publishes: bool) -> Vec<Option<u16>> {
+    if !publishes {
         return vec![None];
     }
     let first = making.spec.preferred_port();
@@ -171,26 +238,24 @@ fn port_is_taken(error: &EngineError) -> bool {
     .any(|part| text.contains(part))
 }
 
-fn container(
-    work: &Work<'_>,
-    making: &Making<'_>,
-    node: &NodeSpec,
-    port: Option<u16>,
-) -> NodeContainer {
+fn labels(making: &Making<'_>, role: &str, name: &str) -> BTreeMap<String, String> {
     let mut labels = cluster_labels(making.spec);
     let settings =
         serde_json::to_string(&making.spec.fingerprint()).expect("a map of texts is JSON");
     labels.insert(label::SETTINGS.to_owned(), settings);
-    labels.insert(label::ROLE.to_owned(), node.role.to_string());
-    labels.insert(label::NODE.to_owned(), node.name.clone());
+    labels.insert(label::ROLE.to_owned(), role.to_owned());
+    labels.insert(label::NODE.to_owned(), name.to_owned());
+    labels
+}
+
+fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeContainer {
+    let mut labels = labels(making, node.role.as_str(), &node.name);
     labels.insert(label::PRELOAD_USED.to_owned(), work.images.preload.clone());
     NodeContainer {
         name: node.container.clone(),
         hostname: node.name.clone(),
-        image: work.images.node.clone(),
-        labels,
-        network: making.spec.network.name.clone(),
         address: node.docker_address,
+        labels,
         mounts: vec![
             Mount {
                 volume: node.volume.clone(),
@@ -203,13 +268,24 @@ fn container(
                 read_only: true,
             },
         ],
-        publish: port.map(|port| Publish {
-            address: making.spec.api_server_address,
-            port,
-            container_port: API_SERVER_PORT,
-        }),
+        ..bare(work, making)
+    }
+}
+
+/// What equals in all containers of a cluster.
+fn bare(work: &Work<'_>, making: &Making<'_>) -> NodeContainer {
+    NodeContainer {
+        name: String::new(),
+        hostname: String::new(),
+        image: work.images.node.clone(),
+        labels: BTreeMap::new(),
+        network: making.spec.network.name.clone(),
+        address: making.spec.network.gateway,
+        mounts: Vec::new(),
+        publish: None,
         environment: Vec::new(),
-        rights: making.rights.clone(),
+        rights: Some(making.rights.clone()),
+        program: None,
     }
 }
 

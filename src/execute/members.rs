@@ -1,10 +1,11 @@
 //! The steps that speak with a cluster's API server about its nodes.
 
 use super::{Making, Work, cluster};
-use crate::cluster::NodeSpec;
+use crate::cluster::{NodeSpec, Role};
 use crate::drain;
 use crate::error::Error;
 use crate::node::access;
+use crate::node::files::Etcd;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
@@ -17,8 +18,11 @@ const MASTER_TAINTS: [&str; 2] = [
     "node-role.kubernetes.io/master",
 ];
 
+/// The script that speaks with etcd of its members.
+const ETCD_MEMBER: &str = "/usr/local/lib/local-cluster/etcd-member";
+
 async fn client(work: &Work<'_>, making: &Making<'_>) -> Result<Client, Error> {
-    access::answering(work.engine, &making.spec.master().container, work.cancel).await
+    access::answering(work.engine, &making.way, work.cancel).await
 }
 
 /// Gives CoreDNS two replicas, if it has the one that the phase `coredns` has given it on a master without workers.
@@ -98,12 +102,41 @@ pub(super) async fn retire(
 ) -> Result<(), Error> {
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
     // Not before its kubelet is gone, which would tell of it again.
+    if node.role == Role::Master {
+        // Before its etcd is gone: until then the others need no majority without it.
+        leave_etcd(work, making, node).await?;
+    }
     match work.engine.halt(&node.container).await {
         Err(error) if error.status() == Some(404) => {}
         halted => halted.map_err(refused)?,
     }
     drain::forget(&client(work, making).await?, &node.name).await?;
     cluster::remove_node(work, node).await
+}
+
+/// Makes a master of a cluster that has others. What etcd and Kubernetes know of one that had its name goes first.
+pub(super) async fn join_master(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+) -> Result<(), Error> {
+    leave_etcd(work, making, node).await?;
+    drain::forget(&client(work, making).await?, &node.name).await?;
+    cluster::create_node(work, making, node, &Etcd::Joins).await
+}
+
+/// Takes a master's member out of etcd, by way of another master; nothing is done where there is none.
+async fn leave_etcd(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> Result<(), Error> {
+    let doing = || format!("take {} out of etcd", node.name);
+    let address = node.address.to_string();
+    let command = [ETCD_MEMBER, "remove", &address];
+    let executed = work.engine.exec(&making.way.master, &command).await;
+    let executed = executed.map_err(|source| Error::other(doing(), source))?;
+    if executed.status == 0 {
+        return Ok(());
+    }
+    let said = executed.tail(3).join("; ");
+    Err(Error::message(format!("cannot {}: {said}", doing())))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ const BUILDER: [Embedded; 2] = embedded!("images/builder":
     0o755 "build-programs",
 );
 
-const NODE: [Embedded; 29] = embedded!("images/node":
+const NODE: [Embedded; 34] = embedded!("images/node":
     0o644 "Dockerfile",
     0o644 "files/etc/containerd/config.toml",
     0o644 "files/etc/systemd/journald.conf.d/local-cluster.conf",
@@ -51,6 +51,7 @@ const NODE: [Embedded; 29] = embedded!("images/node":
     0o644 "files/etc/systemd/system/kubelet.service",
     0o644 "files/etc/systemd/system/local-cluster-api-phase@.service",
     0o644 "files/etc/systemd/system/local-cluster-kubelet-again.service",
+    0o644 "files/etc/systemd/system/local-cluster-leases.service",
     0o644 "files/etc/systemd/system/local-cluster-master.target",
     0o644 "files/etc/systemd/system/local-cluster-network.service",
     0o644 "files/etc/systemd/system/local-cluster-node.target",
@@ -62,16 +63,20 @@ const NODE: [Embedded; 29] = embedded!("images/node":
     0o755 "files/usr/local/lib/local-cluster/await-api",
     0o755 "files/usr/local/lib/local-cluster/dns-probe",
     0o755 "files/usr/local/lib/local-cluster/entrypoint",
+    0o755 "files/usr/local/lib/local-cluster/etcd-member",
     0o755 "files/usr/local/lib/local-cluster/install",
     0o755 "files/usr/local/lib/local-cluster/kubelet-again",
+    0o755 "files/usr/local/lib/local-cluster/load-balancer",
     0o755 "files/usr/local/lib/local-cluster/network",
     0o755 "files/usr/local/lib/local-cluster/phase",
     0o755 "files/usr/local/lib/local-cluster/phases",
     0o755 "files/usr/local/lib/local-cluster/preload",
     0o755 "files/usr/local/lib/local-cluster/preload-mounts",
+    0o755 "files/usr/local/lib/local-cluster/release-leases",
     0o755 "files/usr/local/lib/local-cluster/snapshot",
     0o644 "files/usr/local/lib/local-cluster/state-paths",
     0o755 "files/usr/local/lib/local-cluster/stop-pods",
+    0o755 "files/usr/local/lib/local-cluster/tunnel",
 );
 
 const TESTS: [Embedded; 3] = embedded!("images/tests":

@@ -85,13 +85,13 @@ pub(super) struct InitConfiguration {
 }
 
 impl InitConfiguration {
-    pub(super) fn new(spec: &ClusterSpec) -> Self {
+    pub(super) fn new(spec: &ClusterSpec, master: &NodeSpec) -> Self {
         let api = Api::of(spec.version);
         Self {
             api_version: api.name(),
             kind: "InitConfiguration",
-            node_registration: NodeRegistration::new(spec, spec.master()),
-            local_api_endpoint: ApiEndpoint::of(spec.master()),
+            node_registration: NodeRegistration::new(spec, master),
+            local_api_endpoint: ApiEndpoint::of(master),
         }
     }
 }
@@ -203,6 +203,8 @@ impl ClusterConfiguration {
     pub(super) fn new(spec: &ClusterSpec) -> Self {
         let api = Api::of(spec.version);
         let configurable = api >= Api::V1Beta4;
+        let several = spec.load_balancer.is_some();
+        let election = ("leader-elect", if several { "true" } else { "false" });
         Self {
             api_version: api.name(),
             kind: "ClusterConfiguration",
@@ -219,9 +221,9 @@ impl ClusterConfiguration {
             api_server: ApiServer {
                 cert_sans: cert_sans(spec),
             },
-            controller_manager: controller_manager(api),
+            controller_manager: controller_manager(api, election),
             scheduler: Component {
-                extra_args: api.args(&[("leader-elect", "false")]),
+                extra_args: api.args(&[election]),
             },
             etcd: Etcd {
                 local: LocalEtcd {
@@ -233,12 +235,12 @@ impl ClusterConfiguration {
     }
 }
 
-/// There is one controller manager, so it need not be elected. It starts its controllers one after the other through a
-/// throttled client, which takes seconds at the default rate. Kubelets' certificates live as long as all others.
-fn controller_manager(api: Api) -> Component {
+/// Of one master there is one controller manager, which need not be elected. It starts its controllers one after the other
+/// through a throttled client, which takes seconds at the default rate. Kubelets' certificates live as long as all others.
+fn controller_manager(api: Api, election: (&'static str, &str)) -> Component {
     Component {
         extra_args: api.args(&[
-            ("leader-elect", "false"),
+            election,
             ("kube-api-qps", "500"),
             ("kube-api-burst", "1000"),
             ("cluster-signing-duration", CERTIFICATE_VALIDITY),
@@ -255,6 +257,9 @@ pub fn cert_sans(spec: &ClusterSpec) -> Vec<String> {
         sans.push(published.to_string());
     }
     sans.push(spec.control_plane_endpoint.clone());
+    if let Some(balancer) = &spec.load_balancer {
+        sans.extend([balancer.name.clone(), balancer.address.to_string()]);
+    }
     for master in spec.nodes.iter().filter(|node| node.role == Role::Master) {
         sans.extend([master.name.clone(), master.address.to_string()]);
     }
@@ -297,7 +302,10 @@ struct LocalEtcd {
 /// `unsafe-no-fsync` leaves it to the kernel when what etcd writes reaches the disk.
 fn etcd(spec: &ClusterSpec, api: Api) -> ExtraArgs {
     let unsafe_fast = spec.unsafe_fast.then_some(("unsafe-no-fsync", "true"));
-    let args: Vec<_> = ETCD_ALONE.into_iter().chain(unsafe_fast).collect();
+    let alone = ETCD_ALONE
+        .into_iter()
+        .filter(|_| spec.load_balancer.is_none());
+    let args: Vec<_> = alone.chain(unsafe_fast).collect();
     api.args(&args)
 }
 

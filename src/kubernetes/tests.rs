@@ -9,18 +9,23 @@ const V2: HostFacts = HostFacts { cgroup_v1: false };
 /// What differs between the documents for a host with cgroup v1 and one with v2.
 fn only_on_v1(version: (u16, u16, u16)) -> String {
     let spec = sample::of_version(version.0, version.1, version.2);
-    let v2 = init_documents(&spec, V2);
+    let v2 = documents(&spec, V2);
     let unlike = |line: &&str| !v2.lines().any(|other| other == *line);
-    init_documents(&spec, V1)
+    documents(&spec, V1)
         .lines()
         .filter(unlike)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
+/// Of the first master.
+fn documents(spec: &ClusterSpec, host: HostFacts) -> String {
+    init_documents(spec, spec.master(), host)
+}
+
 #[test]
 fn init_1_36_on_cgroup_v1() {
-    insta::assert_snapshot!(init_documents(&sample::of_version(1, 36, 3), V1), @r"
+    insta::assert_snapshot!(documents(&sample::of_version(1, 36, 3), V1), @r"
     apiVersion: kubeadm.k8s.io/v1beta4
     kind: InitConfiguration
     nodeRegistration:
@@ -107,7 +112,7 @@ fn init_1_36_on_cgroup_v1() {
 
 #[test]
 fn init_1_30_on_cgroup_v2() {
-    insta::assert_snapshot!(init_documents(&sample::of_version(1, 30, 14), V2), @r"
+    insta::assert_snapshot!(documents(&sample::of_version(1, 30, 14), V2), @r"
     apiVersion: kubeadm.k8s.io/v1beta3
     kind: InitConfiguration
     nodeRegistration:
@@ -182,14 +187,14 @@ fn init_1_30_on_cgroup_v2() {
 
 #[test]
 fn init_1_24_is_like_1_30() {
-    let older = init_documents(&sample::of_version(1, 24, 17), V2);
-    let newer = init_documents(&sample::of_version(1, 30, 14), V2);
+    let older = documents(&sample::of_version(1, 24, 17), V2);
+    let newer = documents(&sample::of_version(1, 30, 14), V2);
     assert_eq!(older.replace("v1.24.17", "v1.30.14"), newer);
 }
 
 #[test]
 fn init_1_20_on_cgroup_v1() {
-    insta::assert_snapshot!(init_documents(&sample::of_version(1, 20, 2), V1), @r"
+    insta::assert_snapshot!(documents(&sample::of_version(1, 20, 2), V1), @r"
     apiVersion: kubeadm.k8s.io/v1beta2
     kind: InitConfiguration
     nodeRegistration:
@@ -274,9 +279,9 @@ fn cgroup_v1_must_be_allowed_from_1_31_on() {
 
 #[test]
 fn a_lone_master_has_no_taints() {
-    let spec = sample::spec(|input| input.workers.clear());
-    assert!(init_documents(&spec, V2).contains("\n  taints: []\n"));
-    assert!(!init_documents(&sample::spec(|_| {}), V2).contains("taints"));
+    let spec = sample::spec(|input| input.members.workers.clear());
+    assert!(documents(&spec, V2).contains("\n  taints: []\n"));
+    assert!(!documents(&sample::spec(|_| {}), V2).contains("taints"));
 }
 
 #[test]
@@ -333,7 +338,7 @@ fn join_1_20() {
 
 #[test]
 fn texts_that_look_like_other_types_stay_texts() {
-    let documents = init_documents(&sample::of_version(1, 30, 14), V2);
+    let documents = documents(&sample::of_version(1, 30, 14), V2);
     let cluster: serde_yaml::Value =
         serde_yaml::from_str(documents.split("---\n").nth(1).unwrap()).unwrap();
     let args = &cluster["controllerManager"]["extraArgs"];
@@ -345,7 +350,7 @@ fn texts_that_look_like_other_types_stay_texts() {
 fn etcd_waits_for_the_disk_unless_told_otherwise() {
     for minor in [30, 36] {
         let mut spec = sample::of_version(1, minor, 0);
-        let asks = |spec: &ClusterSpec| init_documents(spec, V2).contains("unsafe-no-fsync");
+        let asks = |spec: &ClusterSpec| documents(spec, V2).contains("unsafe-no-fsync");
         assert!(!asks(&spec));
         spec.unsafe_fast = true;
         assert!(asks(&spec));

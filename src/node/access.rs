@@ -1,6 +1,6 @@
 //! How this machine reaches a cluster: by its administrator's kubeconfig, at the port that the master publishes.
 
-use crate::cluster::API_SERVER_PORT;
+use crate::cluster::{API_SERVER_PORT, ClusterSpec};
 use crate::engine::Engine;
 use crate::error::Error;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -11,21 +11,43 @@ use tokio_util::sync::CancellationToken;
 /// How long an API server may take to answer that is there: many times what a restarted one takes on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The kubeconfig that works on the engine's host: the one of the cluster, with the address that the
-/// master publishes.
-pub async fn kubeconfig(engine: &Engine, master: &str) -> Result<String, Error> {
+/// By which of a cluster's containers it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// A master: any has the administrator's kubeconfig.
+    pub master: String,
+    /// The one that publishes the API server: the master where there is one, else the load balancer.
+    pub publisher: String,
+}
+
+impl Way {
+    /// The way into a cluster all of whose containers are there.
+    pub fn of(spec: &ClusterSpec) -> Self {
+        let master = spec.master().container.clone();
+        let balancer = spec.load_balancer.as_ref();
+        Self {
+            publisher: balancer.map_or_else(|| master.clone(), |found| found.container.clone()),
+            master,
+        }
+    }
+}
+
+/// The kubeconfig that works on the engine's host: the one of the cluster, with the address that is published there.
+pub async fn kubeconfig(engine: &Engine, way: &Way) -> Result<String, Error> {
+    let Way { master, publisher } = way;
     let published = engine
-        .published(master, API_SERVER_PORT)
+        .published(publisher, API_SERVER_PORT)
         .await
         .map_err(|source| Error::other(reading(master), source))?;
     let published =
-        published.ok_or_else(|| Error::message(format!("{master} publishes no port")))?;
+        published.ok_or_else(|| Error::message(format!("{publisher} publishes no port")))?;
     kubeconfig_for(engine, master, &published.to_string()).await
 }
 
-/// The kubeconfig that works in the cluster's network, where the master has this name.
-pub async fn kubeconfig_within(engine: &Engine, master: &str, name: &str) -> Result<String, Error> {
-    kubeconfig_for(engine, master, &format!("{name}:{API_SERVER_PORT}")).await
+/// The kubeconfig that works in the cluster's network, where what publishes the API server has this name.
+pub async fn kubeconfig_within(engine: &Engine, way: &Way, name: &str) -> Result<String, Error> {
+    let address = format!("{name}:{API_SERVER_PORT}");
+    kubeconfig_for(engine, &way.master, &address).await
 }
 
 fn reading(master: &str) -> String {
@@ -58,13 +80,13 @@ pub fn client(kubeconfig: &str) -> Result<Client, Error> {
     Client::try_from(config).map_err(|source| Error::other(doing, source))
 }
 
-/// A client for the cluster of this master, once its API server answers: it may just have been started again.
+/// A client for a cluster, once its API server answers: it may just have been started again.
 pub async fn answering(
     engine: &Engine,
-    master: &str,
+    way: &Way,
     cancel: &CancellationToken,
 ) -> Result<Client, Error> {
-    let client = client(&kubeconfig(engine, master).await?)?;
+    let client = client(&kubeconfig(engine, way).await?)?;
     let asking = async {
         let mut last = None;
         let answered = tokio::time::timeout(PATIENCE, async {
@@ -75,7 +97,7 @@ pub async fn answering(
         })
         .await;
         answered.map_err(|_| {
-            let doing = format!("reach the API server of {master}");
+            let doing = format!("reach the API server by {}", way.publisher);
             match last {
                 Some(error) => Error::other(doing, error),
                 None => Error::message(format!("cannot {doing}: it does not answer")),

@@ -20,6 +20,16 @@ const MASTER: [&str; 10] = [
     "kube-proxy",
     "coredns",
 ];
+/// Of a master's phases those that are done once in the life of a cluster, by its first one. All others have the markers
+/// of these from the beginning.
+pub const OF_THE_CLUSTER: &[&str] = &[
+    "cluster-admins",
+    "upload-config-kubeadm",
+    "upload-config-kubelet",
+    "bootstrap-token",
+    "kube-proxy",
+    "coredns",
+];
 /// The phases after which a master's API server answers.
 pub const API_SERVER: &[&str] = &["control-plane", "api-server"];
 const WORKER: [&str; 1] = ["join"];

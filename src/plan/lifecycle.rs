@@ -67,6 +67,7 @@ fn container(step: &Step) -> Option<&str> {
         | Step::StopNode(container) => Some(container),
         Step::RemoveNode(node)
         | Step::CreateNode(node)
+        | Step::JoinMaster(node)
         | Step::AwaitApiServer(node)
         | Step::AwaitPhases(node) => Some(&node.container),
         _ => None,

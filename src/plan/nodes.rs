@@ -1,56 +1,66 @@
 //! The cluster's part of a plan: what becomes of each node, and of nodes that are not wanted any more.
 
 use super::{Observed, Stage, Step};
-use crate::cluster::{ClusterSpec, NodeSpec, Role};
+use crate::cluster::{ClusterSpec, LoadBalancer, Members, NodeSpec, Role};
 use crate::engine::{Found, State};
 use crate::node::phases::Phases;
-use std::collections::BTreeSet;
 
 /// The cluster's part of the plan: after it the cluster has the nodes that are wanted, and no others.
 pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
-    let surplus: Vec<NodeSpec> = spec
-        .possible_workers()
-        .filter(|worker| is_there(worker, observed))
-        .filter(|worker| !spec.nodes.iter().any(|node| node.name == worker.name))
-        .map(|mut worker| {
-            if let Some(volume) = observed.volume_of.get(&worker.container) {
-                worker.volume.clone_from(volume);
+    let anew = is_anew(spec, observed);
+    // A master that is there and not wanted is of a cluster that was never finished.
+    let masters = spec.possible_masters().filter(|_| anew);
+    let surplus: Vec<NodeSpec> = masters
+        .chain(spec.possible_workers())
+        .filter(|node| is_there(node, observed))
+        .filter(|node| !spec.nodes.iter().any(|wanted| wanted.name == node.name))
+        .map(|mut node| {
+            if let Some(volume) = observed.volume_of.get(&node.container) {
+                node.volume.clone_from(volume);
             }
-            worker
+            node
         })
         .collect();
-    if is_made(spec.master(), observed) {
-        return raise(spec, &spec.nodes, &surplus, observed);
+    let balancer = spec.load_balancer.as_ref();
+    if anew {
+        return raise(spec, &spec.nodes, &surplus, balancer, observed);
     }
-    let mut stages = raise(spec, &spec.nodes, &[], observed);
+    let mut stages = raise(spec, &spec.nodes, &[], balancer, observed);
     stages.extend(removal(spec, &surplus, observed));
     stages
 }
 
-/// What gives a cluster that is complete these further workers; its other nodes are left as they are.
+/// What gives a cluster that is complete these further nodes; its other nodes are left as they are.
 pub fn addition(spec: &ClusterSpec, added: &[NodeSpec], observed: &Observed) -> Vec<Stage> {
-    raise(spec, added, &[], observed)
+    raise(spec, added, &[], None, observed)
 }
 
-/// What takes these workers away from a cluster of which `spec` is left. Pods go from those that run.
+/// What takes these nodes away from a cluster of which `spec` is left. Pods go from those that run.
 pub fn removal(spec: &ClusterSpec, gone: &[NodeSpec], observed: &Observed) -> Vec<Stage> {
     if gone.is_empty() {
         return Vec::new();
     }
     // Before the last worker goes, as its pods have nowhere else to go.
-    let closed = spec.nodes.len() == 1 && !spec.no_dedicated;
-    let untaint = closed.then(|| Step::UntaintMaster(spec.master().clone()));
+    let last = gone.iter().any(|node| node.role == Role::Worker) && spec.workers().next().is_none();
+    let closed = last && !spec.no_dedicated;
+    let untaint = spec.masters().filter(|_| closed).cloned();
     let runs = |node: &&NodeSpec| {
         let found = observed.nodes.get(&node.container);
         found.is_some_and(|found| found.state == State::Running)
     };
     let drain = gone.iter().filter(runs).cloned().map(Step::DrainNode);
-    let retire = gone.iter().cloned().map(Step::RetireNode);
-    stages([
-        ("untaint", untaint.into_iter().collect()),
+    let retire = |role: Role| {
+        let of_role = gone.iter().filter(move |node| node.role == role);
+        of_role.cloned().map(Step::RetireNode)
+    };
+    let mut all = stages([
+        ("untaint", untaint.map(Step::UntaintMaster).collect()),
         ("drain", drain.collect()),
-        ("remove", retire.collect()),
-    ])
+    ]);
+    // One after another: each takes a member from etcd, which must agree with the rest of them.
+    all.extend(retire(Role::Master).flat_map(|step| stages([("remove", vec![step])])));
+    all.extend(stages([("remove", retire(Role::Worker).collect())]));
+    all
 }
 
 /// What makes room for a cluster that takes the place of these containers: they go with their volumes.
@@ -66,22 +76,54 @@ pub fn is_complete(node: &NodeSpec, observed: &Observed) -> bool {
     own_fate(node, observed) == Fate::Keep
 }
 
-/// The numbers of the workers that a killed run has not brought to their end.
-pub fn unfinished(spec: &ClusterSpec, observed: &Observed) -> BTreeSet<u16> {
-    spec.workers()
-        .filter(|node| matches!(own_fate(node, observed), Fate::Remake | Fate::Wait))
-        .map(NodeSpec::worker)
-        .collect()
+/// The nodes that a killed run has not brought to their end.
+pub fn unfinished(spec: &ClusterSpec, observed: &Observed) -> Members {
+    let of = |role: Role| {
+        spec.nodes
+            .iter()
+            .filter(|node| node.role == role)
+            .filter(|node| matches!(own_fate(node, observed), Fate::Remake | Fate::Wait))
+            .map(NodeSpec::ordinal)
+            .collect()
+    };
+    Members {
+        masters: of(Role::Master),
+        workers: of(Role::Worker),
+    }
 }
 
-/// Makes, starts and waits for these nodes. `gone` go with their master, where that is made anew.
+/// Whether so many members of an etcd can decide anything where there are so many in all.
+pub fn is_majority(running: usize, all: usize) -> bool {
+    running * 2 > all
+}
+
+/// The masters that have what a cluster's etcd keeps, where they are too few to decide: such a cluster cannot be raised.
+pub fn minority(spec: &ClusterSpec, observed: &Observed) -> Option<Vec<NodeSpec>> {
+    let is_kept = |node: &&NodeSpec| !is_made(node, observed);
+    let kept: Vec<NodeSpec> = spec.masters().filter(is_kept).cloned().collect();
+    let decides = is_majority(kept.len(), spec.masters().count());
+    (!is_anew(spec, observed) && !decides).then_some(kept)
+}
+
+/// Whether the control plane is made from the beginning: there is no master, or the making of them was never completed.
+///
+/// As long as one is there that may have been complete, those that are missing are added to it.
+fn is_anew(spec: &ClusterSpec, observed: &Observed) -> bool {
+    let stays = |node: &NodeSpec| {
+        let fate = own_fate(node, observed);
+        !matches!(fate, Fate::Create | Fate::Remake | Fate::Wait)
+    };
+    spec.masters().any(|node| is_made(node, observed)) && !spec.masters().any(stays)
+}
+
 fn raise(
     spec: &ClusterSpec,
     nodes: &[NodeSpec],
     gone: &[NodeSpec],
+    balancer: Option<&LoadBalancer>,
     observed: &Observed,
 ) -> Vec<Stage> {
-    let anew = is_made(spec.master(), observed);
+    let anew = is_anew(spec, observed);
     let fates: Vec<(&NodeSpec, Fate)> = nodes
         .iter()
         .map(|node| (node, fate(node, anew, observed)))
@@ -92,9 +134,12 @@ fn raise(
             .filter_map(|(node, fate)| wanted(node, *fate))
             .collect()
     };
+    let joins = |node: &NodeSpec, fate: Fate| {
+        !anew && node.role == Role::Master && matches!(fate, Fate::Create | Fate::Remake)
+    };
     let create = |role: Role| {
         steps(&|node, fate| match fate {
-            _ if node.role != role => None,
+            _ if node.role != role || joins(node, fate) => None,
             Fate::Create | Fate::Remake => Some(Step::CreateNode(node.clone())),
             Fate::Start | Fate::Restart => Some(Step::StartNode(node.container.clone())),
             Fate::Unpause => Some(Step::UnpauseNode(node.container.clone())),
@@ -103,7 +148,8 @@ fn raise(
     };
     let wait = |role: Role| {
         steps(&|node, fate| {
-            (node.role == role && fate != Fate::Keep).then(|| Step::AwaitPhases(node.clone()))
+            (node.role == role && fate != Fate::Keep && !joins(node, fate))
+                .then(|| Step::AwaitPhases(node.clone()))
         })
     };
     let network = if observed.network {
@@ -113,27 +159,41 @@ fn raise(
     };
     // With a new master nobody knows the nodes that there were. Where it stays, its API server has to forget them, or
     // kubeadm would refuse to join a node whose namesake still counts as Ready.
+    let lone = spec.load_balancer.is_none();
     let (mut left_over, mut volumes, mut known) = (Vec::new(), Vec::new(), Vec::new());
     if anew {
         left_over =
             steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RemoveNode(node.clone())));
         left_over.extend(gone.iter().cloned().map(Step::RemoveNode));
-        // Before the master: a run that is killed leaves a cluster of which is known how many workers it is to have.
-        volumes =
-            steps(&|node, _| (node.role == Role::Worker).then(|| Step::CreateVolume(node.clone())));
+        // Before the master: a run that is killed leaves a cluster of which is known which nodes it is to have.
+        volumes = steps(&|node, _| {
+            (node.role == Role::Worker || !lone).then(|| Step::CreateVolume(node.clone()))
+        });
     } else {
         known = steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RetireNode(node.clone())));
     }
     // A worker that boots beside the API server takes the processors from it, and has nothing to do before it answers.
     let mut workers = create(Role::Worker);
-    let first = if workers.is_empty() {
+    let joining: Vec<&NodeSpec> = fates
+        .iter()
+        .filter(|(node, fate)| joins(node, *fate))
+        .map(|(node, _)| *node)
+        .collect();
+    // Of several masters one is enough.
+    let answers = fates
+        .iter()
+        .any(|(node, fate)| node.role == Role::Master && *fate == Fate::Keep);
+    let mut first = if (workers.is_empty() && joining.is_empty()) || answers {
         Vec::new()
     } else {
         steps(&|node, fate| {
-            (node.role == Role::Master && fate != Fate::Keep)
+            (node.role == Role::Master && !joins(node, fate))
                 .then(|| Step::AwaitApiServer(node.clone()))
         })
     };
+    first.truncate(1);
+    let mut masters = create(Role::Master);
+    masters.extend(balancer.and_then(|balancer| raise_balancer(balancer, observed)));
     if !anew
         && workers
             .iter()
@@ -141,7 +201,7 @@ fn raise(
     {
         workers.push(Step::ScaleDns);
     }
-    stages([
+    let mut all = stages([
         ("left over", left_over),
         (
             "stop",
@@ -151,14 +211,35 @@ fn raise(
         ),
         ("network", network),
         ("volumes", volumes),
-        // The master first: everything else waits for its API server.
-        ("master", create(Role::Master)),
+        // The masters first: everything else waits for an API server.
+        (if lone { "master" } else { "masters" }, masters),
         ("api server", first),
         ("left over", known),
+    ]);
+    // One after another: etcd takes one new member at a time.
+    all.extend(joining.into_iter().flat_map(|node| {
+        stages([
+            ("join master", vec![Step::JoinMaster(node.clone())]),
+            ("control plane", vec![Step::AwaitPhases(node.clone())]),
+        ])
+    }));
+    all.extend(stages([
         ("workers", workers),
         ("control plane", wait(Role::Master)),
         ("join", wait(Role::Worker)),
-    ])
+    ]));
+    all
+}
+
+/// What is to be done about the load balancer. It has no phases, and no state but its file.
+fn raise_balancer(balancer: &LoadBalancer, observed: &Observed) -> Option<Step> {
+    let container = &balancer.container;
+    match observed.nodes.get(container).map(|found| found.state) {
+        None | Some(State::Created) => Some(Step::CreateLoadBalancer(balancer.clone())),
+        Some(State::Running) => None,
+        Some(State::Paused) => Some(Step::UnpauseNode(container.clone())),
+        Some(State::Exited(_) | State::Other) => Some(Step::StartNode(container.clone())),
+    }
 }
 
 pub(super) fn stages<const N: usize>(all: [(&'static str, Vec<Step>); N]) -> Vec<Stage> {
@@ -187,13 +268,13 @@ enum Fate {
     Unpause,
 }
 
-/// What becomes of a node whose master is made anew, or is not. Workers have certificates of the master's authority:
-/// they go when it goes.
+/// What becomes of a node whose control plane is made anew, or is not. All have certificates of its authority: they go when
+/// it goes.
 fn fate(node: &NodeSpec, anew: bool, observed: &Observed) -> Fate {
-    match node.role {
-        Role::Worker if anew && is_there(node, observed) => Fate::Remake,
-        Role::Worker if anew => Fate::Create,
-        _ => own_fate(node, observed),
+    match anew {
+        true if is_there(node, observed) => Fate::Remake,
+        true => Fate::Create,
+        false => own_fate(node, observed),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::nodes::stages;
 use super::{Stage, Step};
-use crate::cluster::{ClusterSpec, NodeSpec};
+use crate::cluster::{ClusterSpec, LoadBalancer, NodeSpec};
 use crate::engine::{Found, State};
 use crate::snapshot::Snapshot;
 
@@ -39,18 +39,37 @@ pub fn restore(
         container: found.name.clone(),
         other: format!("{}{ASIDE}", found.name),
     });
-    let coming = |node: &NodeSpec| {
-        let mut node = node.clone();
-        if old.is_empty() {
-            node.container.push_str(COMING);
-        }
-        node
+    let coming = |container: &str| {
+        let suffix = if old.is_empty() { COMING } else { "" };
+        format!("{container}{suffix}")
     };
-    let names = spec.nodes.iter().filter(|_| old.is_empty());
-    let names = names.map(|node| Step::Rename {
-        container: coming(node).container,
-        other: node.container.clone(),
-    });
+    let mut nodes: Vec<Step> = Vec::new();
+    for node in &spec.nodes {
+        let container = coming(&node.container);
+        nodes.push(Step::RecreateNode(NodeSpec {
+            container,
+            ..node.clone()
+        }));
+    }
+    if let Some(balancer) = &spec.load_balancer {
+        let container = coming(&balancer.container);
+        nodes.push(Step::CreateLoadBalancer(LoadBalancer {
+            container,
+            ..balancer.clone()
+        }));
+    }
+    let containers = spec.nodes.iter().map(|node| &node.container);
+    let all = containers.chain(
+        spec.load_balancer
+            .iter()
+            .map(|balancer| &balancer.container),
+    );
+    let names = all
+        .filter(|_| old.is_empty())
+        .map(|container| Step::Rename {
+            container: coming(container),
+            other: container.clone(),
+        });
     stages([
         ("volumes", vec![Step::FillVolumes(snapshot.clone())]),
         ("unpause", of(&[State::Paused], Step::UnpauseNode)),
@@ -63,13 +82,7 @@ pub fn restore(
         ),
         ("aside", aside.collect()),
         ("network", network),
-        (
-            "nodes",
-            spec.nodes
-                .iter()
-                .map(|node| Step::RecreateNode(coming(node)))
-                .collect(),
-        ),
+        ("nodes", nodes),
         ("names", names.collect()),
     ])
 }

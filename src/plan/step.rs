@@ -1,6 +1,6 @@
 //! The steps of which plans are made.
 
-use crate::cluster::{NodeSpec, Role};
+use crate::cluster::{LoadBalancer, NodeSpec, Role};
 use crate::e2e::suite::Suite;
 use crate::engine::Found;
 use crate::image::Programs;
@@ -36,6 +36,10 @@ pub enum Step {
     RemoveNode(NodeSpec),
     /// Make a node's container and volume, with all its files, and start it.
     CreateNode(NodeSpec),
+    /// The same for a master of a cluster that has others: it becomes one more member of their etcd.
+    JoinMaster(NodeSpec),
+    /// Make the load balancer before several masters, in place of one that never ran, and start it.
+    CreateLoadBalancer(LoadBalancer),
     /// Start a node's container that was stopped.
     StartNode(String),
     /// Thaw a node's container.
@@ -65,7 +69,7 @@ pub enum Step {
     AwaitPhases(NodeSpec),
     /// Give CoreDNS its second replica, unless somebody else has chosen how many there are.
     ScaleDns,
-    /// Let ordinary pods run on the master, which has no workers any more.
+    /// Let ordinary pods run on a master of a cluster that has no workers any more.
     UntaintMaster(NodeSpec),
     /// Keep new pods off a node and have those that are there go elsewhere.
     DrainNode(NodeSpec),
@@ -101,6 +105,16 @@ impl fmt::Display for Step {
             Self::CreateNode(node) | Self::RecreateNode(node) => {
                 write!(formatter, "create {} at {}", node.container, node.address)
             }
+            Self::JoinMaster(node) => write!(
+                formatter,
+                "add {} at {} to the control plane",
+                node.container, node.address
+            ),
+            Self::CreateLoadBalancer(balancer) => write!(
+                formatter,
+                "create {} at {}",
+                balancer.container, balancer.address
+            ),
             Self::StartNode(container) => write!(formatter, "start {container}"),
             Self::UnpauseNode(container) => write!(formatter, "unpause {container}"),
             Self::PauseNode(container) => write!(formatter, "pause {container}"),

@@ -19,7 +19,18 @@ impl Wanted {
     }
 
     fn with(workers: BTreeSet<u16>, origin: Origin) -> Self {
-        let spec = sample::spec(|input| input.workers = workers);
+        Self::of(
+            sample::spec(|input| input.members.workers = workers),
+            origin,
+        )
+    }
+
+    /// Three masters, and so many workers.
+    fn three_masters(workers: u16) -> Self {
+        Self::of(sample::three_masters(workers), images::release())
+    }
+
+    fn of(spec: ClusterSpec, origin: Origin) -> Self {
         Self {
             spec,
             images: ImagePlan::new(&images::inputs(origin.clone())),
@@ -63,6 +74,13 @@ impl Wanted {
                 .nodes
                 .insert(node.container.clone(), running(Phases::Done));
             observed.volumes.insert(node.volume.clone());
+        }
+        if let Some(balancer) = &self.spec.load_balancer {
+            let found = ObservedNode {
+                state: State::Running,
+                phases: None,
+            };
+            observed.nodes.insert(balancer.container.clone(), found);
         }
         observed
     }
@@ -317,7 +335,7 @@ fn pods_of_the_last_worker_go_to_the_master() {
       remove kube-node-1 and what Kubernetes knows of it
     ");
     let open = sample::spec(|input| {
-        input.workers.clear();
+        input.members.workers.clear();
         input.no_dedicated = true;
     });
     let gone: Vec<NodeSpec> = Wanted::new(1, images::release())
@@ -342,7 +360,7 @@ fn an_addition_leaves_the_other_nodes_alone() {
         .nodes
         .insert("kube-node-5".to_owned(), stopped(State::Created));
     observed.volumes.insert("kube-node-5-data".to_owned());
-    assert_eq!(unfinished(&wanted.spec, &observed), [5].into());
+    assert_eq!(unfinished(&wanted.spec, &observed).workers, [5].into());
     assert!(is_complete(wanted.spec.master(), &observed));
     let added: Vec<NodeSpec> = wanted.spec.nodes[3..].to_vec();
     insta::assert_snapshot!(render(&addition(&wanted.spec, &added, &observed)), @r"
@@ -629,6 +647,190 @@ fn differences_are_told_in_one_line() {
     insta::assert_snapshot!(text, @"`source.kubernetesVersion` is 1.30.1 and DEFAULT is wanted");
 }
 
+/// The plan for three masters and a worker of which all is there but for one change.
+fn of_three(change: impl FnOnce(&mut Observed)) -> String {
+    let wanted = Wanted::three_masters(1);
+    let mut observed = wanted.everything();
+    change(&mut observed);
+    wanted.text(&observed)
+}
+
+#[test]
+fn three_masters_are_made_side_by_side() {
+    let wanted = Wanted::three_masters(1);
+    insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
+    [network]
+      create the network
+    [volumes]
+      create the volume kube-master-data
+      create the volume kube-master-2-data
+      create the volume kube-master-3-data
+      create the volume kube-node-1-data
+    [masters]
+      create kube-master at 10.192.0.2
+      create kube-master-2 at 10.192.0.103
+      create kube-master-3 at 10.192.0.104
+      create kube-lb at 10.192.0.110
+    [api server]
+      wait for the API server on kube-master
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [control plane]
+      wait for kubeadm init on kube-master
+      wait for kubeadm init on kube-master-2
+      wait for kubeadm init on kube-master-3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+    assert_eq!(of_three(|_| {}), "nothing to do\n");
+}
+
+#[test]
+fn masters_that_were_stopped_are_started() {
+    insta::assert_snapshot!(of_three(|observed| {
+        for node in observed.nodes.values_mut() {
+            *node = stopped(State::Exited(0));
+        }
+    }), @r"
+    [masters]
+      start kube-master
+      start kube-master-2
+      start kube-master-3
+      start kube-lb
+    [api server]
+      wait for the API server on kube-master
+    [workers]
+      start kube-node-1
+    [control plane]
+      wait for kubeadm init on kube-master
+      wait for kubeadm init on kube-master-2
+      wait for kubeadm init on kube-master-3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn a_master_that_is_lost_is_added_again() {
+    let lost = |with_volume: bool| {
+        of_three(|observed| {
+            observed.nodes.remove("kube-master");
+            if !with_volume {
+                observed.volumes.remove("kube-master-data");
+            }
+        })
+    };
+    insta::assert_snapshot!(lost(true), @r"
+    [left over]
+      remove kube-master and what Kubernetes knows of it
+    [join master]
+      add kube-master at 10.192.0.2 to the control plane
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+    insta::assert_snapshot!(lost(false), @r"
+    [join master]
+      add kube-master at 10.192.0.2 to the control plane
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+}
+
+#[test]
+fn a_control_plane_that_was_never_complete_is_made_anew() {
+    insta::assert_snapshot!(of_three(|observed| {
+        observed.nodes.insert("kube-master".to_owned(), running(Phases::Running));
+        observed.nodes.insert("kube-master-2".to_owned(), running(Phases::Failed));
+        observed.nodes.remove("kube-master-3");
+        observed.nodes.insert("kube-lb".to_owned(), stopped(State::Created));
+    }), @r"
+    [left over]
+      remove kube-master, which cannot be used as it is
+      remove kube-master-2, which cannot be used as it is
+      remove kube-master-3, which cannot be used as it is
+      remove kube-node-1, which cannot be used as it is
+    [volumes]
+      create the volume kube-master-data
+      create the volume kube-master-2-data
+      create the volume kube-master-3-data
+      create the volume kube-node-1-data
+    [masters]
+      create kube-master at 10.192.0.2
+      create kube-master-2 at 10.192.0.103
+      create kube-master-3 at 10.192.0.104
+      create kube-lb at 10.192.0.110
+    [api server]
+      wait for the API server on kube-master
+    [workers]
+      create kube-node-1 at 10.192.0.3
+    [control plane]
+      wait for kubeadm init on kube-master
+      wait for kubeadm init on kube-master-2
+      wait for kubeadm init on kube-master-3
+    [join]
+      wait for kubeadm join on kube-node-1
+    ");
+}
+
+#[test]
+fn what_is_left_of_masters_may_be_too_few() {
+    let wanted = Wanted::three_masters(0);
+    let left = |gone: &[&str]| {
+        let mut observed = wanted.everything();
+        observed
+            .nodes
+            .retain(|name, _| !gone.contains(&name.as_str()));
+        let left = minority(&wanted.spec, &observed);
+        left.map(|left| {
+            left.iter()
+                .map(|node| node.name.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(left(&[]), None);
+    assert_eq!(left(&["kube-master"]), None);
+    assert_eq!(
+        left(&["kube-master", "kube-master-3"]),
+        Some(vec!["kube-master-2".to_owned()])
+    );
+    // Nothing is kept that could be lost.
+    assert_eq!(
+        left(&["kube-master", "kube-master-2", "kube-master-3"]),
+        None
+    );
+}
+
+#[test]
+fn masters_go_one_after_another() {
+    let before = Wanted::three_masters(1);
+    let left = sample::spec(|input| {
+        input.members.masters = [3].into();
+        input.members.workers.clear();
+        input.balanced = true;
+    });
+    let gone: Vec<NodeSpec> = before
+        .spec
+        .nodes
+        .iter()
+        .filter(|node| node.name != "kube-master-3")
+        .cloned()
+        .collect();
+    insta::assert_snapshot!(render(&removal(&left, &gone, &before.everything())), @r"
+    [untaint]
+      let ordinary pods run on kube-master-3
+    [drain]
+      drain kube-master
+      drain kube-master-2
+      drain kube-node-1
+    [remove]
+      remove kube-master and what Kubernetes knows of it
+    [remove]
+      remove kube-master-2 and what Kubernetes knows of it
+    [remove]
+      remove kube-node-1 and what Kubernetes knows of it
+    ");
+}
+
 fn any_node() -> impl Strategy<Value = Option<ObservedNode>> {
     let phases = prop_oneof![
         Just(Phases::Done),
@@ -655,18 +857,39 @@ fn any_case() -> impl Strategy<Value = (Wanted, Observed)> {
     // One more of each than is ever wanted: what a larger cluster has left.
     let nodes = proptest::collection::vec((any_node(), any::<bool>()), 6);
     let tags = proptest::collection::vec(any::<bool>(), 4);
-    // With holes: workers come and go.
+    // With holes: nodes come and go.
     let workers = proptest::collection::btree_set(1..=5_u16, 0..=4);
-    (workers, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
-        |(workers, origin, nodes, tags, network, preloaded)| {
-            let wanted = Wanted::with(workers, origin);
+    let masters = proptest::option::of(proptest::collection::btree_set(1..=4_u16, 1..=4));
+    let members = (masters, workers);
+    let nodes = (
+        nodes,
+        proptest::collection::vec((any_node(), any::<bool>()), 5),
+    );
+    (members, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
+        |((masters, workers), origin, (nodes, further), tags, network, preloaded)| {
+            let several = masters.is_some();
+            let spec = sample::spec(|input| {
+                input.members.workers = workers;
+                input.balanced = several;
+                if let Some(masters) = masters {
+                    input.members.masters = masters;
+                }
+            });
+            let wanted = Wanted::of(spec, origin);
             let mut observed = Observed {
                 network,
                 preloaded,
                 ..Observed::default()
             };
-            let largest = sample::spec(|input| input.workers = sample::first(5));
+            let largest = sample::spec(|input| input.members.workers = sample::first(5));
             for (node, (found, volume)) in largest.nodes.iter().zip(nodes) {
+                observed
+                    .nodes
+                    .extend(found.map(|found| (node.container.clone(), found)));
+                observed.volumes.extend(volume.then(|| node.volume.clone()));
+            }
+            let masters = largest.possible_masters().skip(1);
+            for (node, (found, volume)) in masters.zip(further).filter(|_| several) {
                 observed
                     .nodes
                     .extend(found.map(|found| (node.container.clone(), found)));
@@ -762,7 +985,16 @@ impl Model<'_> {
                     node.container
                 );
             }
-            Step::CreateNode(node) => {
+            Step::CreateLoadBalancer(balancer) => {
+                assert!(self.observed.network);
+                let node = running(Phases::Done);
+                let before = self.observed.nodes.insert(balancer.container.clone(), node);
+                assert!(before.is_none_or(|before| before.state == State::Created));
+            }
+            Step::CreateNode(node) | Step::JoinMaster(node) => {
+                if matches!(step, Step::JoinMaster(_)) {
+                    self.assert_master_runs();
+                }
                 assert!(
                     self.observed.network
                         && self.observed.preloaded
@@ -800,11 +1032,13 @@ impl Model<'_> {
                 assert_eq!(self.observed.nodes[&node.container].state, State::Running);
             }
             Step::AwaitPhases(node) => {
-                let master = self.observed.nodes[&self.wanted.spec.master().container];
+                let master = self.wanted.spec.masters().any(|master| {
+                    self.observed.nodes.get(&master.container) == Some(&running(Phases::Done))
+                });
                 let found = self.observed.nodes.get_mut(&node.container).unwrap();
                 assert_eq!(found.state, State::Running);
                 // Nobody joins a control plane that is not there.
-                assert!(node.role == Role::Master || master == running(Phases::Done));
+                assert!(node.role == Role::Master || master);
                 *found = running(Phases::Done);
             }
             Step::DrainNode(node) => {
@@ -816,8 +1050,11 @@ impl Model<'_> {
     }
 
     fn assert_master_runs(&self) {
-        let master = &self.wanted.spec.master().container;
-        assert_eq!(self.observed.nodes[master].state, State::Running);
+        let mut masters = self.wanted.spec.masters();
+        assert!(masters.any(|master| {
+            let found = self.observed.nodes.get(&master.container);
+            found.is_some_and(|found| found.state == State::Running)
+        }));
     }
 
     fn make(&mut self, tag: &str) {
@@ -857,7 +1094,7 @@ proptest! {
         for node in &wanted.spec.nodes {
             let count = |one: fn(&Step) -> Option<&str>| steps.iter().filter(|step| one(step) == Some(&node.container)).count();
             let touched = count(|step| match step {
-                Step::CreateNode(node) => Some(&node.container),
+                Step::CreateNode(node) | Step::JoinMaster(node) => Some(&node.container),
                 Step::StartNode(container) | Step::UnpauseNode(container) => Some(container),
                 _ => None,
             });
@@ -866,27 +1103,28 @@ proptest! {
                 Step::RemoveNode(node) | Step::RetireNode(node) => Some(&node.container),
                 _ => None,
             });
-            let created = count(|step| match step { Step::CreateNode(node) => Some(&node.container), _ => None });
+            let created = count(|step| match step { Step::CreateNode(node) | Step::JoinMaster(node) => Some(&node.container), _ => None });
             prop_assert!(touched <= 1 && awaited <= 1 && removed <= created);
             prop_assert!(awaited >= touched);
         }
     }
 
-    /// Workers have certificates of the master's authority.
+    /// All have certificates of one authority: it is made with the control plane, and all nodes with it.
     #[test]
-    fn workers_are_made_with_their_master((wanted, observed) in any_case()) {
+    fn nodes_are_made_with_their_authority((wanted, observed) in any_case()) {
         let stages = plan(&wanted.spec, &observed);
         let created: BTreeSet<&str> = stages
             .iter()
             .flat_map(|stage| &stage.steps)
             .filter_map(|step| match step { Step::CreateNode(node) => Some(node.container.as_str()), _ => None })
             .collect();
-        if created.contains(wanted.spec.master().container.as_str()) {
+        let masters = wanted.spec.masters().filter(|node| created.contains(node.container.as_str())).count();
+        if masters > 0 {
             prop_assert_eq!(created.len(), wanted.spec.nodes.len());
+            prop_assert!(!joins(&stages));
         }
         let worker = wanted.spec.workers().any(|node| created.contains(node.container.as_str()));
-        let kept = !created.contains(wanted.spec.master().container.as_str());
         prop_assert_eq!(creates(&stages, Some(Role::Worker)), worker);
-        prop_assert_eq!(creates(&stages, Some(Role::Master)), !kept);
+        prop_assert_eq!(creates(&stages, Some(Role::Master)), masters > 0);
     }
 }

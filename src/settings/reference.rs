@@ -147,6 +147,7 @@ fn schema_of(setting: &Setting) -> Value {
         Kind::Number(least, most) => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
+        Kind::OneOf(numbers) => json!({ "enum": numbers }),
         Kind::Choice(choices) => {
             let words = choices.iter().filter(|choice| choice.later.is_none());
             json!({ "enum": words.map(|choice| choice.word).collect::<Vec<_>>() })

@@ -33,6 +33,8 @@ pub enum Kind {
     Bool,
     /// A whole number within bounds.
     Number(u64, u64),
+    /// One of some numbers.
+    OneOf(&'static [u64]),
     /// An IPv4 range in CIDR notation, with the shortest and the longest prefix.
     Subnet(u8, u8),
     /// An IPv4 address.

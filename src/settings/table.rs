@@ -194,10 +194,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "cluster.numMasters",
         "num-masters",
-        Kind::Number(1, 7),
-        "How many control plane nodes to make",
-    )
-    .later("several masters are not there yet", "1"),
+        Kind::OneOf(&[1, 3, 5]),
+        "How many masters (control plane nodes) to make; several have a load balancer before them, and survive the loss \
+         of less than half of them",
+    ),
     Setting::new(
         "cluster.noDedicated",
         "no-dedicated",

@@ -47,6 +47,10 @@ fn of_kind(kind: Kind, text: &str) -> Result<Value, Wrong> {
             Err(_) if is_number(text) => Err(wrong("is out of range")),
             Err(_) => Err(wrong("is not a whole number")),
         },
+        Kind::OneOf(numbers) => match text.parse() {
+            Ok(number) if numbers.contains(&number) => Ok(Value::from(number)),
+            _ => Err(wrong("is not one of the numbers that can be")),
+        },
         Kind::Subnet(shortest, longest) => subnet(text, shortest, longest),
         Kind::Address => text_if(text.parse::<Ipv4Addr>().is_ok(), "is not an IPv4 address"),
         Kind::Label => label(text),
@@ -84,6 +88,10 @@ pub(super) fn wanted(kind: Kind) -> String {
     match kind {
         Kind::Bool => "`true` or `false`".to_owned(),
         Kind::Number(least, most) => format!("a whole number from {least} to {most}"),
+        Kind::OneOf(numbers) => {
+            let words: Vec<String> = numbers.iter().map(u64::to_string).collect();
+            any_of(words.iter().map(String::as_str))
+        }
         Kind::Subnet(shortest, longest) => {
             format!("an IPv4 range as 10.20.0.0/16, with a prefix from {shortest} to {longest}")
         }

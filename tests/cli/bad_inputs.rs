@@ -91,7 +91,7 @@ const INPUTS: &[Input] = &[
     Flags(&["--source", "tree"]),
     Flags(&["--cni-plugin", "flannel"]),
     Variable("CNI_PLUGIN", "calico-kdd"),
-    Flags(&["--num-masters", "3"]),
+    Flags(&["--num-masters", "2"]),
     Flags(&["--build-kubeadm"]),
     Variable("BUILD_HYPERKUBE", "n"),
     Variable("DIND_CRI", "docker"),
@@ -155,18 +155,18 @@ fn all_problems_are_told_at_once() {
             "--pod-subnet",
             "10.0.0.1/16",
             "--num-masters",
-            "3",
+            "2",
             "--source",
             "?",
         ]);
-    insta::assert_snapshot!(case.problems(), @r#"
+    insta::assert_snapshot!(case.problems(), @r"
     config.yaml:1: verbose: `loud` is not a whole number; give a whole number from 0 to 9
     config.yaml:4: clustr.id: is no setting; did you mean cluster.id?
     config.yaml:6: cluster.label: `X` cannot be a label: only lower case letters, digits and `-` are allowed; give 1 to 32 lowercase letters, digits and inner dashes, and not a number alone
     environment NUM_NODES: cluster.numNodes: `many` is not a whole number; give a whole number from 0 to 100
     environment K8S_DIND_LABLE: is no setting; did you mean K8S_DIND_LABEL?
     flag --source: source.kind: `?` is not known; give `auto`, `release` or `modules`
-    flag --num-masters: cluster.numMasters: several masters are not there yet; leave it out, or `1`
+    flag --num-masters: cluster.numMasters: `2` is not one of the numbers that can be; give `1`, `3` or `5`
     flag --pod-subnet: cluster.podSubnet: `10.0.0.1/16` is an address within a range; the range is 10.0.0.0/16
-    "#);
+    ");
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use local_cluster::cluster::{ClusterSpec, CniPlugin, DEFAULT_VERSION, NodeSpec, SpecInput};
+use local_cluster::cluster::{
+    ClusterSpec, CniPlugin, DEFAULT_VERSION, Members, NodeSpec, SpecInput,
+};
 use local_cluster::drain::Drain;
 use local_cluster::engine::{Engine, Facts, Rights};
 use local_cluster::error::{Error, in_one_line};
 use local_cluster::execute::{self, Making, Times, Work};
 use local_cluster::image::base::BaseChoice;
 use local_cluster::image::{ImageInputs, ImagePlan, Origin};
+use local_cluster::node::access::Way;
 use local_cluster::pki::PkiFile;
 use local_cluster::plan::{Stage, Step};
 use local_cluster::report::{Event, Reporter};
@@ -24,7 +27,11 @@ fn spec(port: Option<u16>) -> ClusterSpec {
     ClusterSpec::new(&SpecInput {
         id: 0,
         label: None,
-        workers: [1, 2].into(),
+        members: Members {
+            masters: [1].into(),
+            workers: [1, 2].into(),
+        },
+        balanced: false,
         no_dedicated: false,
         unsafe_fast: false,
         version: DEFAULT_VERSION,
@@ -133,7 +140,8 @@ impl Run {
         let making = Making {
             port: None,
             spec,
-            master: vec![file],
+            masters: [(spec.master().name.clone(), vec![file])].into(),
+            way: Way::of(spec),
             authority: None,
             rights: Rights::Privileged,
             drain: Drain::default(),

@@ -178,7 +178,8 @@ async fn a_name_that_is_taken_is_told() {
         mounts: Vec::new(),
         publish: None,
         environment: Vec::new(),
-        rights: Rights::Privileged,
+        rights: Some(Rights::Privileged),
+        program: None,
     };
     let error = fake.engine().create_node(&node).await.unwrap_err();
     assert_eq!(error.status(), Some(409));

@@ -63,6 +63,153 @@ fn cluster(containers: &[Value]) -> Fake {
     fake
 }
 
+/// A node of a cluster with several masters.
+fn of_several(name: &str, state: &str) -> Value {
+    let mut settings: Value = serde_json::from_str(&settings()).unwrap();
+    settings["cluster.numMasters"] = json!("several");
+    let role = match name {
+        "kube-lb" => "load-balancer",
+        name if name.starts_with("kube-master") => "master",
+        _ => "worker",
+    };
+    let mut node = node(name, state);
+    node["Labels"]["local-cluster.settings"] = json!(settings.to_string());
+    node["Labels"]["local-cluster.role"] = json!(role);
+    node
+}
+
+fn several(nodes: &[(&str, &str)]) -> Fake {
+    cluster(
+        &nodes
+            .iter()
+            .map(|(name, state)| of_several(name, state))
+            .collect::<Vec<_>>(),
+    )
+}
+
+const RUN: &str = "running";
+
+#[test]
+fn one_more_master_joins_the_others() {
+    let fake = several(&[
+        ("kube-master-3", RUN),
+        ("kube-master-2", RUN),
+        ("kube-lb", RUN),
+    ]);
+    let ended = run(&fake, &["node", "add", "--master", "--dry-run"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    insta::assert_snapshot!(ended.stdout, @r"
+    [join master]
+      add kube-master at 10.192.0.2 to the control plane
+    [control plane]
+      wait for kubeadm init on kube-master
+    ");
+    assert_eq!(
+        ended.stderr,
+        "note: adding kube-master: then there are 3 masters\n"
+    );
+    // Up to an API server that must be asked.
+    let ended = run(&running(&["kube-master"]), &["node", "add", "--master"]);
+    assert_eq!(ended.code, Some(1));
+    insta::assert_snapshot!(ended.stderr, @r"
+    local-cluster node add: cluster `local-cluster`
+    error: cluster `local-cluster` was made for one master: its nodes and its users reach it there, and not by a load balancer
+
+    hint: make it anew for several: `local-cluster down`, then `local-cluster up --num-masters 3`
+
+    the log of this run is LOG
+    ");
+}
+
+#[test]
+fn masters_go_where_enough_are_left() {
+    let three = [
+        ("kube-master", RUN),
+        ("kube-master-2", RUN),
+        ("kube-master-3", RUN),
+        ("kube-lb", RUN),
+    ];
+    let remove = |nodes: &[(&str, &str)], names: &[&str]| {
+        let arguments = [&["node", "remove", "--dry-run"], names].concat();
+        let ended = run(&several(nodes), &arguments);
+        format!("{}{}", ended.stdout, ended.stderr)
+    };
+    insta::assert_snapshot!(remove(&three, &["kube-master"]), @r"
+    [drain]
+      drain kube-master
+    [remove]
+      remove kube-master and what Kubernetes knows of it
+    note: removing kube-master: then there are 2 masters; pods go elsewhere, but for those of DaemonSets, and what they keep in emptyDir volumes is lost
+    warning: 2 masters survive the loss of no more of them than 1 would
+      hint: `local-cluster node add --master` adds one
+    ");
+    insta::assert_snapshot!(remove(&three, &["kube-master", "kube-master-2", "kube-master-3"]), @r"
+    error: kube-master, kube-master-2, kube-master-3 cannot be removed: the control plane would be gone
+
+    hint: `local-cluster down` removes all nodes
+
+    the log of this run is LOG
+    ");
+    let mut one_down = three;
+    one_down[2].1 = "exited";
+    insta::assert_snapshot!(remove(&one_down, &["kube-master"]), @r"
+    error: of 3 masters 2 run, and of the 2 that would be left 1: etcd needs most of them
+
+    hint: start the others first, with `local-cluster start`
+
+    the log of this run is LOG
+    ");
+    insta::assert_snapshot!(remove(&one_down, &["kube-master-3"]), @r"
+    [remove]
+      remove kube-master-3 and what Kubernetes knows of it
+    note: removing kube-master-3: then there are 2 masters; pods go elsewhere, but for those of DaemonSets, and what they keep in emptyDir volumes is lost
+    warning: 2 masters survive the loss of no more of them than 1 would
+      hint: `local-cluster node add --master` adds one
+    ");
+}
+
+#[test]
+fn too_few_masters_are_neither_started_nor_made_anew() {
+    let text = |nodes: &[(&str, &str)], arguments: &[&str]| run(&several(nodes), arguments).stderr;
+    let stopped = [
+        ("kube-master", "exited"),
+        ("kube-master-2", "exited"),
+        ("kube-master-3", "exited"),
+        ("kube-lb", RUN),
+    ];
+    insta::assert_snapshot!(text(&stopped, &["start", "kube-master"]), @r"
+    local-cluster start: cluster `local-cluster`
+    error: only 1 of 3 masters would run, and etcd needs most of them: kube-master-2, kube-master-3 would not
+
+    hint: start all with `local-cluster start`
+
+    the log of this run is LOG
+    ");
+    let unmade = [
+        ("kube-master", RUN),
+        ("kube-master-2", "created"),
+        ("kube-master-3", "created"),
+        ("kube-lb", RUN),
+    ];
+    insta::assert_snapshot!(text(&unmade, &["up", "--num-nodes", "0"]), @r"
+    local-cluster up: cluster `local-cluster`
+    error: only 1 of 3 masters of cluster `local-cluster` are left, and etcd needs most of them
+
+    hint: `local-cluster snapshot restore` takes it back to what was saved, `local-cluster down` removes
+          it so that `up` makes it anew
+
+    the log of this run is LOG
+    ");
+    insta::assert_snapshot!(text(&[("kube-master", RUN), ("kube-lb", RUN)], &["up", "--num-masters", "3"]), @r"
+    local-cluster up: cluster `local-cluster`
+    error: the cluster has 1 masters, and 3 are wanted
+
+    hint: `local-cluster node add --master` adds one, `local-cluster node remove NODE` removes one
+
+    the log of this run is LOG
+    ");
+}
+
 fn running(names: &[&str]) -> Fake {
     cluster(
         &names

@@ -37,7 +37,8 @@ fn master(rights: Rights) -> NodeContainer {
             container_port: 6443,
         }),
         environment: vec!["HTTPS_PROXY=http://proxy:3128".to_owned()],
-        rights,
+        rights: Some(rights),
+        program: None,
     }
 }
 

@@ -1,11 +1,11 @@
-//! Which workers a cluster is to have. They are a set of numbers and not a count: the set may have holes.
+//! Which workers, or masters, a cluster is to have. They are a set of numbers and not a count: the set may have holes.
 
 use std::collections::BTreeSet;
 
-/// The numbers of the workers that a cluster is to have which has `existing`: so many, or those that it has.
+/// The numbers of the nodes of a kind that a cluster is to have which has `existing`: so many, or those that it has.
 ///
 /// The lowest that are there stay and the highest go; new ones take the lowest numbers that are free.
-pub fn workers(existing: &BTreeSet<u16>, wanted: Option<u16>) -> BTreeSet<u16> {
+pub fn enough(existing: &BTreeSet<u16>, wanted: Option<u16>) -> BTreeSet<u16> {
     let Some(wanted) = wanted.map(usize::from) else {
         return existing.clone();
     };
@@ -36,7 +36,7 @@ mod tests {
             (&[2, 5], Some(0), &[]),
         ] {
             assert_eq!(
-                workers(&set(existing), wanted),
+                enough(&set(existing), wanted),
                 set(right),
                 "{existing:?} {wanted:?}"
             );
@@ -49,11 +49,11 @@ mod tests {
             existing in proptest::collection::btree_set(1..=100_u16, 0..10),
             wanted in 0..=100_u16,
         ) {
-            let chosen = workers(&existing, Some(wanted));
+            let chosen = enough(&existing, Some(wanted));
             prop_assert_eq!(chosen.len(), usize::from(wanted));
             prop_assert!(chosen.is_subset(&existing) || existing.is_subset(&chosen));
-            prop_assert_eq!(workers(&chosen, Some(wanted)), chosen.clone());
-            prop_assert_eq!(workers(&chosen, None), chosen);
+            prop_assert_eq!(enough(&chosen, Some(wanted)), chosen.clone());
+            prop_assert_eq!(enough(&chosen, None), chosen);
         }
     }
 }

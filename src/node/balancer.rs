@@ -1,0 +1,72 @@
+//! What stands before several masters. PURE: the configuration of HAProxy.
+
+use crate::cluster::{API_SERVER_PORT, ClusterSpec};
+use std::fmt::Write as _;
+
+/// Connections go through as they are: TLS and certificates are the API servers'. Each is asked whether it is ready, so
+/// that none is used that still starts, that ends, or that has lost its etcd.
+///
+/// All masters are listed that the cluster can have, since their addresses are fixed: who comes later needs no new
+/// configuration, and who is not there does not answer. Connections to one that is lost are ended, or clients would wait
+/// for it; those that stand still are not, as watches may.
+const HEAD: &str = "\
+# Written by `local-cluster`.
+global
+    maxconn 4000
+    # Asked to end, it waits for the connections that there are.
+    hard-stop-after 100ms
+    user haproxy
+    group haproxy
+defaults
+    mode tcp
+    retries 3
+    option redispatch
+    option clitcpka
+    option srvtcpka
+    timeout connect 2s
+    timeout check 2s
+    timeout client 24h
+    timeout server 24h
+    timeout queue 10s
+frontend api-server
+    bind :6443
+    default_backend masters
+backend masters
+    balance leastconn
+    option httpchk
+    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
+    http-check expect status 200
+    default-server check check-ssl verify none inter 1s fastinter 200ms downinter 300ms fall 2 rise 1 on-marked-down shutdown-sessions
+";
+
+/// The whole configuration.
+pub(super) fn configuration(spec: &ClusterSpec) -> String {
+    spec.possible_masters()
+        .fold(HEAD.to_owned(), |mut text, master| {
+            writeln!(
+                text,
+                "    server {} {}:{API_SERVER_PORT}",
+                master.name, master.docker_address
+            )
+            .expect("writing to memory does not fail");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::sample;
+
+    #[test]
+    fn it_knows_all_masters_that_there_can_be() {
+        let text = configuration(&sample::three_masters(0));
+        insta::assert_snapshot!(text.strip_prefix(HEAD).unwrap(), @r"
+            server kube-master 10.192.0.2:6443
+            server kube-master-2 10.192.0.103:6443
+            server kube-master-3 10.192.0.104:6443
+            server kube-master-4 10.192.0.105:6443
+            server kube-master-5 10.192.0.106:6443
+        ");
+    }
+}
