@@ -72,7 +72,7 @@ pub(super) async fn run(session: &Session, arguments: &LoadArgs) -> Result<u8, E
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
     let _lock = session.lock(&identity)?;
-    let containers = identity.containers(&engine).await?;
+    let containers = identity.nodes(&engine).await?;
     let nodes = targets(&identity, &containers, &arguments.nodes, &session.reporter)?;
     session
         .reporter
@@ -428,7 +428,7 @@ impl Bar {
 pub(super) async fn list(session: &Session, named: &[String]) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
-    let containers = identity.containers(&engine).await?;
+    let containers = identity.nodes(&engine).await?;
     let nodes = targets(&identity, &containers, named, &session.reporter)?;
     let engine = &engine;
     let asked = nodes.iter().map(|node| async move {

@@ -4,6 +4,7 @@ use crate::cli::{Cli, Command, ImageCommand, NodeCommand, Output, SnapshotComman
 use crate::cluster::{ClusterId, Names, label_fault};
 use crate::engine::{Engine, EngineError, Facts, Found, Network, label};
 use crate::error::Error;
+use crate::inventory::is_load_balancer;
 use crate::lock::{self, Lock};
 use crate::plan;
 use crate::report::{self, Reporter};
@@ -316,6 +317,13 @@ impl Identity {
         let mut found = found.map_err(|source| self.not_found(source))?;
         // They stand in for those that have their names now.
         found.retain(|container| !plan::snapshot::is_aside(&container.name));
+        Ok(found)
+    }
+
+    /// Those of them that are nodes: the load balancer before several masters is none.
+    pub(super) async fn nodes(&self, engine: &Engine) -> Result<Vec<Found>, Error> {
+        let mut found = self.containers(engine).await?;
+        found.retain(|container| !is_load_balancer(container));
         Ok(found)
     }
 
