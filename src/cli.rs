@@ -307,12 +307,42 @@ pub enum SnapshotCommand {
         /// The snapshot; `fresh` is the one that `up` has made
         name: String,
     },
+    /// Write a snapshot into a file, with all that it needs
+    #[command(after_help = EXPORT)]
+    Export {
+        /// The snapshot
+        name: String,
+        /// The file, which must not be there yet
+        file: PathBuf,
+    },
+    /// Take a snapshot from a file
+    #[command(after_help = IMPORT)]
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Its name here; the one that it had if there is none
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
     /// Remove a snapshot
     Rm {
         /// The snapshot
         name: String,
     },
 }
+
+const EXPORT: &str = "\
+The file has the node image, the unpacked images and all that the nodes have:
+keys among it, so that whoever reads it may enter the cluster. Only its owner
+may. Another engine of the same architecture can import it with the same
+version of this program; nothing else is needed there.";
+
+const IMPORT: &str = "\
+The file is read through before anything of it is used. The snapshot becomes
+one of the cluster that is meant (`--cluster-id`, `--label`), whether that is
+there or not: `snapshot restore` brings it up, and so does `clone`. What is in
+it runs with the rights of a node: import only what you trust. Under another
+cluster's address range its nodes keep their addresses, as those of a clone do.";
 
 /// What to do about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

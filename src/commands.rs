@@ -19,6 +19,7 @@ mod session;
 mod snapshot;
 mod standing;
 mod surroundings;
+mod transfer;
 mod up;
 
 use crate::cli::{self, Cli, Command, Output};
@@ -123,6 +124,10 @@ async fn snapshot_command(session: &Session, command: &cli::SnapshotCommand) -> 
         cli::SnapshotCommand::Save { name } => snapshot::save(session, name.as_deref()).await,
         cli::SnapshotCommand::List => snapshot::list(session).await,
         cli::SnapshotCommand::Restore { name } => restore::run(session, name).await,
+        cli::SnapshotCommand::Export { name, file } => transfer::export(session, name, file).await,
+        cli::SnapshotCommand::Import { file, name } => {
+            transfer::import(session, file, name.as_deref()).await
+        }
         cli::SnapshotCommand::Rm { name } => snapshot::remove(session, name).await,
     }
 }

@@ -13,6 +13,7 @@ mod job;
 pub mod label;
 mod object;
 mod rights;
+mod stream;
 
 pub use container::{Mount, NodeContainer, Program, Publish};
 pub use error::EngineError;

@@ -4,6 +4,7 @@ mod cluster;
 mod images;
 mod members;
 pub mod snapshot;
+pub mod transfer;
 
 use crate::cluster::ClusterSpec;
 use crate::drain::Drain;

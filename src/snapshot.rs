@@ -3,6 +3,8 @@
 //! A snapshot is one volume: the data volumes of all nodes, copied, and labels that tell of which cluster, with which
 //! settings and images. Everything else of a node follows from these.
 
+pub mod file;
+
 use crate::cluster::{Names, NodeSpec};
 use crate::engine::{Found, label};
 use serde::{Deserialize, Serialize};

@@ -80,7 +80,10 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let master = standing.master().ok_or_else(|| identity.absent())?;
     must_run(&identity, master)?;
     let way = standing.way().ok_or_else(|| identity.absent())?;
-    must_run(&identity, identity.node(&standing.containers, &way.publisher)?)?;
+    must_run(
+        &identity,
+        identity.node(&standing.containers, &way.publisher)?,
+    )?;
     let spec = standing.spec(&identity)?;
     let mut observed = Observed::default();
     let wanted = image::of_tests(session, &engine, spec.version, &mut observed).await?;

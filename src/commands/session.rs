@@ -75,6 +75,8 @@ impl Session {
             Some(Command::E2eSerial(_)) => Some("e2e-serial"),
             Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
             Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
+            Some(Command::Snapshot(SnapshotCommand::Export { .. })) => Some("snapshot-export"),
+            Some(Command::Snapshot(SnapshotCommand::Import { .. })) => Some("snapshot-import"),
             Some(Command::Snapshot(SnapshotCommand::Rm { .. })) => Some("snapshot-rm"),
             Some(Command::Node(NodeCommand::Add(_))) => Some("node-add"),
             Some(Command::Node(NodeCommand::Remove(_))) => Some("node-remove"),

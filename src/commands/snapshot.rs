@@ -55,7 +55,7 @@ pub(super) fn named(
     })
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     name_fault(name).map_or(Ok(()), |fault| {
         Err(Error::with_hint(
             format!("`{name}` cannot be the name of a snapshot"),

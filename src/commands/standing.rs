@@ -29,6 +29,11 @@ impl Standing {
             found.map_err(|source| identity.not_found(source))
         };
         let (containers, volumes) = future::try_join(identity.containers(engine), volumes).await?;
+        Ok(Self::among(containers, volumes, &identity.names))
+    }
+
+    /// The cluster that has these containers and volumes.
+    fn among(containers: Vec<Found>, volumes: Vec<Found>, cluster: &Names) -> Self {
         let is_used = |volume: &Found| {
             let mut mounted = containers.iter().flat_map(Found::own_volumes);
             mounted.any(|name| *name == volume.name)
@@ -43,15 +48,13 @@ impl Standing {
         }
         let volumes = of_nodes;
         let names = containers.iter().map(|container| &container.name);
-        let members = identity
-            .names
-            .members_among(names.chain(&volumes).map(String::as_str));
-        Ok(Self {
+        let members = cluster.members_among(names.chain(&volumes).map(String::as_str));
+        Self {
             containers,
             volumes,
             stray,
             members,
-        })
+        }
     }
 
     /// There is nothing of it.
@@ -278,5 +281,78 @@ pub(super) fn tell_even(reporter: &Reporter, spec: &ClusterSpec, identity: &Iden
                 identity.flag()
             )),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ClusterId;
+
+    fn volume(name: &str, mark: Option<&str>) -> Found {
+        let labels = mark.map(|mark| (mark.to_owned(), "one".to_owned()));
+        Found {
+            name: name.to_owned(),
+            labels: labels.into_iter().collect(),
+            state: State::Other,
+            image: String::new(),
+            volumes: Vec::new(),
+        }
+    }
+
+    fn container(name: &str, volume: &str) -> Found {
+        Found {
+            volumes: vec![volume.to_owned()],
+            ..self::volume(name, None)
+        }
+    }
+
+    fn names() -> Names {
+        Names::new(ClusterId::new(0), None)
+    }
+
+    #[test]
+    fn what_a_restore_has_filled_for_nobody_is_stray() {
+        let containers = vec![container("kube-master", "kube-master-data.2")];
+        let volumes = vec![
+            volume("kube-master-data.2", Some(label::RESTORED)),
+            volume("kube-node-1-data.2", Some(label::RESTORED)),
+            volume("kube-node-2-data", None),
+            volume("local-cluster.snapshot.one", Some(label::SNAPSHOT)),
+        ];
+        let standing = Standing::among(containers, volumes, &names());
+        assert_eq!(standing.stray, ["kube-node-1-data.2".to_owned()].into());
+        assert_eq!(
+            standing.volumes,
+            ["kube-master-data.2", "kube-node-2-data"]
+                .map(str::to_owned)
+                .into()
+        );
+        assert_eq!(
+            standing.members.workers,
+            [2].into(),
+            "a stray volume is no worker's"
+        );
+        assert!(!standing.is_empty());
+        let kept = vec![volume("local-cluster.snapshot.one", Some(label::SNAPSHOT))];
+        assert!(Standing::among(Vec::new(), kept, &names()).is_empty());
+    }
+
+    #[test]
+    fn a_free_volume_is_nobody_s() {
+        let free = |volumes: &[(&str, Option<&str>)]| {
+            let volumes = volumes.iter().map(|(name, mark)| volume(name, *mark));
+            let standing = Standing::among(Vec::new(), volumes.collect(), &names());
+            standing.free_volume("kube-master", &names())
+        };
+        assert_eq!(free(&[]), "kube-master-data");
+        assert_eq!(free(&[("kube-node-1-data", None)]), "kube-master-data");
+        assert_eq!(free(&[("kube-master-data", None)]), "kube-master-data.2");
+        let both = [
+            ("kube-master-data", None),
+            ("kube-master-data.2", Some(label::RESTORED)),
+        ];
+        assert_eq!(free(&both), "kube-master-data.3");
+        assert_eq!(free(&both[1..]), "kube-master-data");
     }
 }

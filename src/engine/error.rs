@@ -51,6 +51,15 @@ pub enum EngineError {
         /// The end of its output.
         output: Vec<String>,
     },
+    /// What the engine gives could not be taken, or what it was to get could not be read.
+    #[error("cannot {action}")]
+    Ours {
+        /// What was being done.
+        action: String,
+        /// Why it failed, on this side.
+        #[source]
+        source: std::io::Error,
+    },
     /// The wish to stop came first.
     #[error("interrupted while trying to {action}")]
     Interrupted {

@@ -218,7 +218,7 @@ impl Engine {
         })
     }
 
-    async fn exit_status(&self, name: &str) -> Result<i64, EngineError> {
+    pub(super) async fn exit_status(&self, name: &str) -> Result<i64, EngineError> {
         let mut waiting = self
             .docker
             .wait_container(name, None::<WaitContainerOptions>);

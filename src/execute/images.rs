@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// The node image's entry point, as its Dockerfile has it.
-const ENTRYPOINT: &str = "/usr/local/lib/local-cluster/entrypoint";
+pub(super) const ENTRYPOINT: &str = "/usr/local/lib/local-cluster/entrypoint";
 const LIBRARY: &str = "/usr/local/lib/local-cluster";
 
 pub(super) async fn obtain_base(work: &Work<'_>) -> Result<(), Error> {

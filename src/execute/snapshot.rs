@@ -16,7 +16,7 @@ use tokio::sync::watch;
 pub const SNAPSHOT_JOB: &str = "snapshot";
 
 /// Where the job's script is.
-const SCRIPT: &str = "/usr/local/lib/local-cluster/snapshot";
+pub(super) const SCRIPT: &str = "/usr/local/lib/local-cluster/snapshot";
 
 /// How far the job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

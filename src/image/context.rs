@@ -42,7 +42,7 @@ const BUILDER: [Embedded; 2] = embedded!("images/builder":
     0o755 "build-programs",
 );
 
-const NODE: [Embedded; 34] = embedded!("images/node":
+const NODE: [Embedded; 35] = embedded!("images/node":
     0o644 "Dockerfile",
     0o644 "files/etc/containerd/config.toml",
     0o644 "files/etc/systemd/journald.conf.d/local-cluster.conf",
@@ -59,6 +59,7 @@ const NODE: [Embedded; 34] = embedded!("images/node":
     0o644 "files/etc/systemd/system/local-cluster-pods.service",
     0o644 "files/etc/systemd/system/local-cluster-preload.service",
     0o644 "files/etc/systemd/system/local-cluster-worker.target",
+    0o755 "files/usr/local/lib/local-cluster/archive",
     0o755 "files/usr/local/lib/local-cluster/assemble",
     0o755 "files/usr/local/lib/local-cluster/await-api",
     0o755 "files/usr/local/lib/local-cluster/dns-probe",

@@ -43,6 +43,8 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["snapshot", "save"],
     &["snapshot", "list"],
     &["snapshot", "restore"],
+    &["snapshot", "export"],
+    &["snapshot", "import"],
     &["snapshot", "rm"],
 ];
 

@@ -16,5 +16,6 @@ mod several;
 mod snapshot;
 mod suite;
 mod survival;
+mod transfer;
 #[cfg(feature = "e2e-all")]
 mod zz_whole_engine;

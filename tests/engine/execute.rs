@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fake::{Answer, Fake, done, frames, json, refusal, stream};
 
-fn spec(port: Option<u16>) -> ClusterSpec {
+pub(crate) fn spec(port: Option<u16>) -> ClusterSpec {
     ClusterSpec::new(&SpecInput {
         id: 0,
         label: None,
@@ -68,7 +68,7 @@ fn assert_hidden(fake: &Fake, job: &str) {
 }
 
 /// All that a run needs but the plan.
-struct Run {
+pub(crate) struct Run {
     engine: Engine,
     facts: Facts,
     inputs: ImageInputs,
@@ -81,7 +81,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(fake: &Fake) -> Self {
+    pub(crate) fn new(fake: &Fake) -> Self {
         let facts = Facts {
             version: "20.10.24".to_owned(),
             storage_driver: "overlay2".to_owned(),
@@ -119,8 +119,8 @@ impl Run {
         }
     }
 
-    async fn stages(&mut self, stages: &[Stage], spec: &ClusterSpec) -> Result<(), Error> {
-        let work = Work {
+    pub(crate) fn work(&self) -> Work<'_> {
+        Work {
             engine: &self.engine,
             facts: &self.facts,
             inputs: &self.inputs,
@@ -131,7 +131,12 @@ impl Run {
             cancel: &self.cancel,
             reporter: &self.reporter,
             show_output: false,
-        };
+        }
+    }
+
+    async fn stages(&mut self, stages: &[Stage], spec: &ClusterSpec) -> Result<(), Error> {
+        let mut times = std::mem::take(&mut self.times);
+        let work = self.work();
         let file = PkiFile {
             path: "/etc/kubernetes/pki/ca.key".to_owned(),
             mode: 0o600,
@@ -146,7 +151,9 @@ impl Run {
             rights: Rights::Privileged,
             drain: Drain::default(),
         };
-        execute::run(stages, &work, Some(&making), &mut self.times).await
+        let done = execute::run(stages, &work, Some(&making), &mut times).await;
+        self.times = times;
+        done
     }
 
     async fn steps(&mut self, steps: Vec<Step>) -> Result<(), Error> {

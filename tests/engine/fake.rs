@@ -16,6 +16,8 @@ pub(crate) enum Answer {
     Whole(u16, Vec<u8>),
     /// The beginning of a body; the rest never comes.
     Unfinished(Vec<u8>),
+    /// The beginning of a body; and its end when this was asked.
+    Then(Vec<u8>, &'static str, Vec<u8>),
     /// The connection is a stream of these bytes from now on.
     Upgraded(Vec<u8>),
     /// The connection is a stream on which nothing comes.
@@ -221,6 +223,32 @@ impl Shared {
                 // Ends when the client does.
                 let _ = reader.read_to_end(&mut Vec::new());
                 *self.given_up.lock().unwrap() += 1;
+            }
+            Answer::Then(first, what, rest) => {
+                let head = head(200, "transfer-encoding: chunked\r\n");
+                let chunk = |part: &[u8]| {
+                    [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat()
+                };
+                connection
+                    .write_all(&[head.as_bytes(), &chunk(&first)].concat())
+                    .ok()?;
+                let began = Instant::now();
+                while !self
+                    .asked
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .any(|asked| asked.what == what)
+                {
+                    assert!(
+                        began.elapsed() < Duration::from_secs(20),
+                        "nobody asked {what}"
+                    );
+                    std::thread::yield_now();
+                }
+                connection
+                    .write_all(&[&chunk(&rest)[..], b"0\r\n\r\n"].concat())
+                    .ok()?;
             }
             Answer::Upgraded(bytes) => {
                 let head = head(101, "connection: Upgrade\r\nupgrade: tcp\r\n");

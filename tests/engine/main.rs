@@ -15,6 +15,8 @@ mod load;
 mod members;
 mod nodes;
 mod objects;
+mod snapshot;
+mod transfer;
 
 use local_cluster::error::in_one_line;
 

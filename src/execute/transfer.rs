@@ -1,0 +1,213 @@
+//! What a snapshot needs, out of the engine into a file and back.
+
+use super::images::ENTRYPOINT;
+use super::snapshot::SNAPSHOT_JOB;
+use crate::engine::{Engine, EngineError, Job, Mount, Rights, label};
+use crate::image::job_labels;
+use crate::snapshot::Snapshot;
+use crate::snapshot::file::{Kind, PartWriter};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use tokio_util::sync::CancellationToken;
+
+/// Where the job's script is.
+const SCRIPT: &str = "/usr/local/lib/local-cluster/archive";
+
+/// What the label of the jobs that fill preload volumes from files says.
+const IMPORT_JOB: &str = "import";
+
+/// The databases of a containerd that was filled: no two fillings make the same.
+const DATABASES: [&str; 2] = [
+    "/volume/io.containerd.metadata.v1.bolt/meta.db",
+    "/volume/io.containerd.snapshotter.v1.overlayfs/metadata.db",
+];
+
+/// Tells a preload volume from every other, be it of the same name: nodes have the databases of the one that they were
+/// made with, and go by their numbers.
+pub async fn identity(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    preload: &str,
+) -> Result<String, EngineError> {
+    let mut look = job(snapshot, "identity", "look", preload, true);
+    // It never runs: what is in the volume of a container can be read all the same.
+    look.rights = None;
+    engine.create_job(&look).await?;
+    let mut digest = Sha256::new();
+    let mut result = Ok(());
+    for path in DATABASES {
+        match engine.read_file(&look.name, path).await {
+            Ok(content) => {
+                let content = content.unwrap_or_default();
+                digest.update((content.len() as u64).to_be_bytes());
+                digest.update(content);
+            }
+            Err(error) => result = Err(error),
+        }
+    }
+    let removed = engine.remove_container(&look.name).await;
+    result.and(removed)?;
+    Ok(crate::source::digest::hex(&digest.finalize()))
+}
+
+/// Writes a part of a snapshot into a file.
+pub async fn write(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    kind: Kind,
+    rights: &Rights,
+    to: &mut PartWriter<File>,
+    cancel: &CancellationToken,
+) -> Result<(), EngineError> {
+    let volume = match kind {
+        Kind::Image => {
+            let take = |bytes: &[u8]| to.take(bytes);
+            return engine.save_image(&snapshot.of.image, cancel, take).await;
+        }
+        Kind::Preload => &snapshot.of.preload,
+        Kind::Nodes => &snapshot.volume,
+    };
+    let mut job = job(snapshot, "export", "write", volume, true);
+    job.rights = Some(rights.clone());
+    if kind == Kind::Preload {
+        // So that it is known whose it is.
+        job.mounts.push(mount(&snapshot.volume, "/of", true));
+    }
+    let worked = engine
+        .stream_job(&job, None, cancel, |bytes| to.take(bytes))
+        .await;
+    let removed = engine.remove_container(&job.name).await;
+    worked.and(removed)
+}
+
+/// Loads the node image of a snapshot, and sees to it that it says which rights nodes get here: elsewhere it may have been
+/// others.
+pub async fn load_image(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    archive: impl Read + Send + 'static,
+    cancel: &CancellationToken,
+) -> Result<(), EngineError> {
+    let image = &snapshot.of.image;
+    engine.load_image(image, archive, cancel).await?;
+    let rights = engine.probe_rights(image).await?.to_string();
+    let labels = engine.image_labels(image).await?.unwrap_or_default();
+    if labels.get(label::RIGHTS) == Some(&rights) {
+        return Ok(());
+    }
+    let mut base = job(snapshot, "rights", "look", &snapshot.volume, true);
+    base.rights = None;
+    base.mounts.clear();
+    engine.create_job(&base).await?;
+    let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
+    let labels = BTreeMap::from([(label::RIGHTS.to_owned(), rights)]);
+    let made = engine
+        .commit(&base.name, repository, tag, &labels, ENTRYPOINT)
+        .await;
+    let removed = engine.remove_container(&base.name).await;
+    made.and(removed)
+}
+
+/// Fills a preload volume. Its container stays, and says that it is whole, as that of one which was made here.
+pub async fn fill_preload(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    rights: &Rights,
+    archive: Box<dyn Read + Send>,
+    cancel: &CancellationToken,
+) -> Result<(), EngineError> {
+    let volume = &snapshot.of.preload;
+    let version = snapshot.of.settings.get("source.kubernetesVersion");
+    let labels = BTreeMap::from([(
+        label::PRELOAD.to_owned(),
+        version.cloned().unwrap_or_default(),
+    )]);
+    // What is there of it was never finished.
+    engine.remove_container(volume).await?;
+    engine.create_volume(volume, &labels).await?;
+    let mut fill = job(snapshot, "preload", "read", volume, false);
+    fill.labels = job_labels(IMPORT_JOB);
+    fill.rights = Some(rights.clone());
+    let filled = engine
+        .stream_job(&fill, Some(archive), cancel, |_| Ok(()))
+        .await;
+    let removed = engine.remove_container(&fill.name).await;
+    let sealed = match filled.and(removed) {
+        Ok(()) => {
+            let seal = Job {
+                name: volume.clone(),
+                command: vec!["/bin/true".to_owned()],
+                labels,
+                rights: None,
+                ..fill
+            };
+            engine.run_job(&seal, None, cancel, |_| {}).await
+        }
+        Err(error) => Err(error),
+    };
+    if sealed.is_err() {
+        // Nothing half-made stays.
+        let _ = engine.remove_container(volume).await;
+        let _ = engine.remove_volume(volume).await;
+    }
+    sealed
+}
+
+/// Fills the volume of a snapshot; it counts as whole when all is found to be what was saved.
+pub async fn fill(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    rights: &Rights,
+    archive: Box<dyn Read + Send>,
+    cancel: &CancellationToken,
+) -> Result<(), EngineError> {
+    engine.remove_volume(&snapshot.volume).await?;
+    engine
+        .create_volume(&snapshot.volume, &snapshot.labels())
+        .await?;
+    let mut job = job(snapshot, "import", "read", &snapshot.volume, false);
+    job.rights = Some(rights.clone());
+    let filled = engine
+        .stream_job(&job, Some(archive), cancel, |_| Ok(()))
+        .await;
+    let accepted = match filled {
+        Ok(()) => {
+            let script = super::snapshot::SCRIPT.to_owned();
+            job.command = vec![script, "accept".to_owned()];
+            job.mounts = vec![mount(&snapshot.volume, "/snapshot", false)];
+            engine.run_job(&job, None, cancel, |_| {}).await
+        }
+        Err(error) => Err(error),
+    };
+    let removed = engine.remove_container(&job.name).await;
+    let result = accepted.and(removed);
+    if result.is_err() {
+        // A part of a snapshot is none.
+        let _ = engine.remove_volume(&snapshot.volume).await;
+    }
+    result
+}
+
+fn mount(volume: &str, target: &str, read_only: bool) -> Mount {
+    Mount {
+        volume: volume.to_owned(),
+        target: target.to_owned(),
+        read_only,
+    }
+}
+
+/// A job that does this with a volume.
+fn job(snapshot: &Snapshot, name: &str, how: &str, volume: &str, read_only: bool) -> Job {
+    Job {
+        name: format!("{}.{name}", snapshot.volume),
+        image: snapshot.of.image.clone(),
+        command: vec![SCRIPT.to_owned(), how.to_owned()],
+        environment: Vec::new(),
+        mounts: vec![mount(volume, "/volume", read_only)],
+        labels: job_labels(SNAPSHOT_JOB),
+        rights: None,
+        host_network: false,
+    }
+}

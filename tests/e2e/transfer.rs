@@ -1,0 +1,133 @@
+//! A snapshot that becomes a file and a snapshot again.
+
+use crate::program::{Program, engine};
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "e2e-all")]
+const KILLS: u32 = 20;
+#[cfg(not(feature = "e2e-all"))]
+const KILLS: u32 = 3;
+
+/// How long an export or an import lives before it is killed: all of its life.
+const LIFE: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_snapshot_goes_through_a_file() {
+    let program = Program::new(53);
+    program.ok(&["up", "--num-nodes", "1"]);
+    program.kubectl(&["create", "configmap", "record"]);
+    program.ok(&["snapshot", "save", "one"]);
+    let file = program.home().join("one.snapshot");
+    let path = file.to_str().unwrap();
+
+    killed(&program, &["snapshot", "export", "one", path], || {
+        // What is there under that name is whole.
+        let _ = fs::remove_file(&file);
+    });
+    program.ok(&["snapshot", "export", "one", path]);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(!program.home().join("one.snapshot.part").exists());
+    let (_, text) = program.fails(&["snapshot", "export", "one", path]);
+    assert!(text.contains("already"), "{text}");
+    let (_, text) = program.fails(&["snapshot", "import", path]);
+    assert!(text.contains("there is a snapshot `one` already"), "{text}");
+
+    program.ok(&["clean"]);
+    damaged(&program, &file);
+    killed(&program, &["snapshot", "import", path], || {
+        let list = program.ok(&["snapshot", "list"]);
+        assert!(
+            list.is_empty() || list.contains("whole") || list.contains("incomplete"),
+            "{list}"
+        );
+        program.run(&["snapshot", "rm", "one"]);
+    });
+    program.ok(&["snapshot", "import", path]);
+    program.ok(&["snapshot", "restore", "one"]);
+    assert!(
+        program
+            .kubectl(&["get", "configmaps", "-o", "name"])
+            .contains("configmap/record")
+    );
+    program.ok(&["up"]);
+    assert_eq!(program.ok(&["up", "--dry-run"]), "nothing to do\n");
+
+    // Elsewhere than where it was, the nodes keep their addresses all the same.
+    let other = Program::new(54);
+    other.ok(&["snapshot", "import", path, "--name", "other"]);
+    other.ok(&["snapshot", "restore", "other"]);
+    assert!(
+        other
+            .kubectl(&["get", "configmaps", "-o", "name"])
+            .contains("configmap/record")
+    );
+    assert!(
+        other
+            .ok(&["status"])
+            .contains("in 10.192.54.0/24 for this host")
+    );
+    program.ok(&["clean"]);
+    other.ok(&["clean"]);
+    let left = engine("GET", "/volumes") + &engine("GET", "/containers/json?all=1");
+    assert!(
+        !left.contains("local-cluster-53") && !left.contains("local-cluster-54"),
+        "{left}"
+    );
+}
+
+/// A command that is killed at any age leaves nothing that is in its way the next time.
+fn killed(program: &Program, arguments: &[&str], afterwards: impl Fn()) {
+    for round in 0..KILLS {
+        let mut child = program.spawn(arguments);
+        let began = Instant::now();
+        while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
+            && child.try_wait().unwrap().is_none()
+        {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        afterwards();
+    }
+}
+
+/// A file that is not what was written is refused, and nothing of it is used.
+fn damaged(program: &Program, file: &Path) {
+    let other = program.home().join("other.snapshot");
+    let path = other.to_str().unwrap();
+    let size = fs::metadata(file).unwrap().len();
+    let refusal = || program.fails(&["snapshot", "import", path]).1;
+
+    fs::copy(file, &other).unwrap();
+    let mut changed = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&other)
+        .unwrap();
+    // In the last part.
+    changed.seek(SeekFrom::Start(size - 10_000)).unwrap();
+    let mut byte = [0];
+    changed.read_exact(&mut byte).unwrap();
+    changed.seek(SeekFrom::Start(size - 10_000)).unwrap();
+    changed.write_all(&[!byte[0]]).unwrap();
+    let text = refusal();
+    assert!(
+        text.contains("it is damaged: `nodes.tar.zst` is not what was written"),
+        "{text}"
+    );
+    changed.set_len(size / 2).unwrap();
+    let text = refusal();
+    assert!(text.contains("it ends before its end"), "{text}");
+    fs::write(&other, "something").unwrap();
+    let text = refusal();
+    assert!(text.contains("it is not a snapshot that"), "{text}");
+    fs::remove_file(&other).unwrap();
+    assert_eq!(program.ok(&["snapshot", "list"]), "");
+}
