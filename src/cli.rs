@@ -3,6 +3,7 @@
 //! The flags of settings come from the table of settings and are plain text here; they are looked
 //! into together with the file and the environment, so that all problems are told at once.
 
+mod dump;
 mod flags;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cluster::MAX_WORKERS;
+pub use dump::{DumpArgs, DumpTime, SplitArgs};
 pub use flags::{BareUp, GlobalFlags, SettingFlags};
 
 const EXAMPLES: &str = "\
@@ -31,6 +33,7 @@ Examples:
                                          one of Kubernetes' own tests
   local-cluster stop                     stop the nodes, and lose nothing
   local-cluster start                    start them again
+  local-cluster dump --to cluster-dump   all that can be known, for a report
   local-cluster down                     remove the nodes and all in them
   local-cluster clean                    remove network and kubeconfig, too
   local-cluster config show --origin     all settings, and where each comes from
@@ -124,6 +127,17 @@ pub enum Command {
     E2eSerial(E2eArgs),
     /// Show the cluster's nodes, and whether they are ready
     Status,
+    /// Collect all that can be known of the cluster, for a report of a fault
+    #[command(after_help = dump::HELP)]
+    Dump(DumpArgs),
+    /// The same as one packed text, which passes through the log of a CI job
+    #[command(after_help = dump::HELP64)]
+    Dump64(DumpTime),
+    /// Take a dump apart into files
+    SplitDump(SplitArgs),
+    /// Find packed dumps in the log of a CI job, and take them apart
+    #[command(after_help = dump::SPLIT64)]
+    SplitDump64(SplitArgs),
     /// Run the kubectl that fits the cluster
     #[command(disable_help_flag = true, after_help = KUBECTL)]
     Kubectl {

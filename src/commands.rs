@@ -4,6 +4,7 @@ mod client;
 mod clone;
 pub mod config;
 mod down;
+mod dump;
 mod e2e;
 mod image;
 mod inspect;
@@ -17,6 +18,7 @@ mod recovery;
 mod restore;
 mod session;
 mod snapshot;
+mod split_dump;
 mod standing;
 mod surroundings;
 mod transfer;
@@ -100,6 +102,10 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::E2eSerial(arguments)) => e2e::run(session, arguments, true).await,
         Some(Command::Load(arguments)) => load::run(session, arguments).await,
         Some(Command::Status) => inspect::status(session).await,
+        Some(Command::Dump(arguments)) => dump::run(session, arguments).await,
+        Some(Command::Dump64(time)) => dump::packed(session, time).await,
+        Some(Command::SplitDump(arguments)) => split_dump::plain(session, arguments),
+        Some(Command::SplitDump64(arguments)) => split_dump::packed(session, arguments),
         Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
         Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,
         Some(Command::Kubeconfig) => inspect::kubeconfig(session).await,

@@ -12,6 +12,7 @@
 //! - [`snapshot`] is what is kept of a cluster, to be brought back.
 //! - [`load`] brings images into the nodes.
 //! - [`ready`] waits until the cluster works.
+//! - [`dump`] collects all that can be known of a cluster.
 //! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
 //! - [`e2e`] is Kubernetes' own tests: which are meant, what they need, what became of them.
@@ -34,6 +35,7 @@ pub mod cni;
 pub mod commands;
 pub mod doctor;
 pub mod drain;
+pub mod dump;
 pub mod e2e;
 pub mod engine;
 pub mod error;

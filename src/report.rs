@@ -318,6 +318,15 @@ pub fn print_data(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Prints much data, piece by piece. Here a reader that went away is an error: nobody has all of it.
+pub fn print_much(
+    print: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut stdout = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    print(&mut stdout)?;
+    stdout.flush()
+}
+
 /// A place to write text or JSON to, so that tests can have their own.
 type Sink = Box<dyn Write + Send>;
 

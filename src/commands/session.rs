@@ -26,7 +26,9 @@ pub(super) struct Session {
     /// The log of this run; none where nothing is changed, or where it could not be made.
     pub(super) log: Option<PathBuf>,
     /// Where logs and locks are.
-    state: PathBuf,
+    pub(super) state: PathBuf,
+    /// What is wrong with the settings, where the command does without.
+    pub(super) problems: Option<String>,
 }
 
 /// The cluster that a command is about.
@@ -44,18 +46,34 @@ impl Session {
         let home = settings::home_directory(&environment);
         let plain = matches!(
             cli.command,
-            Some(Command::Config(_) | Command::Completion { .. } | Command::Version)
+            Some(
+                Command::Config(_)
+                    | Command::Completion { .. }
+                    | Command::Version
+                    | Command::SplitDump(_)
+                    | Command::SplitDump64(_)
+            )
         );
+        let is_dump = matches!(cli.command, Some(Command::Dump(_) | Command::Dump64(_)));
         // Those that are plain keep neither logs nor locks.
         let state = report::state_directory(&environment)
-            .or_else(|| plain.then(PathBuf::new))
+            .or_else(|| (plain || is_dump).then(PathBuf::new))
             .ok_or_else(|| Error::with_hint("cannot tell where logs belong", "set HOME"))?;
+        let mut problems = None;
         let settings = if plain {
             None
         } else {
+            let loaded = match settings::load(&cli.settings(), &environment, home.as_deref()) {
+                // Whatever is wrong today: what is to be dumped was made before.
+                Err(found) if is_dump => {
+                    let loaded = settings::load(&cli.settings(), &which(&environment), None);
+                    problems = Some(found.to_string());
+                    loaded
+                }
+                loaded => loaded,
+            };
             let Loaded { settings, .. } =
-                settings::load(&cli.settings(), &environment, home.as_deref())
-                    .map_err(|problems| Error::Settings(problems.into()))?;
+                loaded.map_err(|problems| Error::Settings(problems.into()))?;
             Some(settings)
         };
         let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
@@ -102,6 +120,7 @@ impl Session {
             reporter,
             log: path,
             state,
+            problems,
         })
     }
 
@@ -333,6 +352,19 @@ impl Identity {
     pub(super) fn not_found(&self, source: EngineError) -> Error {
         Error::other(format!("look for cluster {}", self.names.context()), source)
     }
+}
+
+/// The variables that say which cluster is meant.
+fn which(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let names = [
+        "K8S_DIND_CLUSTER_ID",
+        "K8S_DIND_LABEL",
+        "CLUSTER_ID",
+        "DIND_LABEL",
+    ];
+    let mut variables = environment.clone();
+    variables.retain(|name, _| names.contains(&name.as_str()));
+    variables
 }
 
 /// Whether an address as `DOCKER_HOST` has it leads to another host.

@@ -92,6 +92,17 @@ impl Engine {
         Ok(executed)
     }
 
+    /// Runs a command in a container and hands on what it writes, to either output, as it comes; gives its exit status.
+    pub async fn exec_output(
+        &self,
+        container: &str,
+        command: &[&str],
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<i64, EngineError> {
+        self.exec_streaming(container, command, |output| take(&output.into_bytes()))
+            .await
+    }
+
     /// Runs a command in a container and hands on each line of its output as it comes; gives its exit status.
     pub async fn exec_lines(
         &self,

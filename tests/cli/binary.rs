@@ -143,7 +143,7 @@ fn wrong_usage_ends_with_2() {
     insta::assert_snapshot!(ended.stderr, @r"
     error: unrecognized subcommand 'upp'
 
-      tip: a similar subcommand exists: 'up'
+      tip: some similar subcommands exist: 'dump', 'up'
 
     Usage: local-cluster [OPTIONS] [COMMAND]
 

@@ -21,6 +21,10 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["e2e-serial"],
     &["e2e-serial", "images"],
     &["status"],
+    &["dump"],
+    &["dump64"],
+    &["split-dump"],
+    &["split-dump64"],
     &["kubectl"],
     &["exec"],
     &["kubeconfig"],
@@ -207,7 +211,7 @@ fn what_belongs_to_up_is_refused_elsewhere() {
     insta::assert_snapshot!(error(&["upp"]), @r#"
     error: unrecognized subcommand 'upp'
 
-      tip: a similar subcommand exists: 'up'
+      tip: some similar subcommands exist: 'dump', 'up'
 
     Usage: local-cluster [OPTIONS] [COMMAND]
 

@@ -5,6 +5,7 @@
 mod bad_inputs;
 mod binary;
 mod config;
+mod dump;
 mod fuzz;
 mod generated;
 mod help;

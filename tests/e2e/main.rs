@@ -5,6 +5,7 @@
 
 mod clone;
 mod cluster;
+mod dump;
 mod faults;
 mod killed;
 mod lifecycle;

@@ -5,6 +5,7 @@
 mod clone;
 mod commands;
 mod connect;
+mod dump;
 mod exec;
 mod execute;
 mod fake;
