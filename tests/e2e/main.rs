@@ -10,6 +10,7 @@ mod faults;
 mod killed;
 mod lifecycle;
 mod load;
+mod masters;
 mod nodes;
 mod program;
 mod release;

@@ -1,0 +1,122 @@
+//! Three masters: the loss of one is survived and mended, and they come back in any order.
+
+use crate::program::{Program, engine};
+use serde_json::Value;
+
+const MASTERS: [&str; 3] = ["kube-master", "kube-master-2", "kube-master-3"];
+
+/// The orders of three, by their places.
+const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+];
+
+#[test]
+fn three_masters_survive_the_loss_of_one() {
+    let program = Program::new(33);
+    program.ok(&["up", "--num-masters", "3", "--num-nodes", "1"]);
+    program.kubectl(&["create", "configmap", "first"]);
+    one_is_killed(&program);
+    for (stop, start) in orders() {
+        come_back(&program, stop, start);
+    }
+    program.ok(&["snapshot", "save", "kept"]);
+    one_is_destroyed(&program);
+    the_first_goes(&program);
+    program.ok(&["stop"]);
+    program.ok(&["start"]);
+    program.ok(&["snapshot", "restore", "kept"]);
+    assert_all_ready(&program);
+    program.kubectl(&["get", "configmap", "first"]);
+}
+
+/// Orders of stopping and starting: all of them take long.
+fn orders() -> Vec<([usize; 3], [usize; 3])> {
+    if cfg!(feature = "e2e-all") {
+        let of = |stop| ORDERS.map(|start| (stop, start));
+        ORDERS.into_iter().flat_map(of).collect()
+    } else {
+        vec![([0, 1, 2], [1, 2, 0]), ([2, 0, 1], [2, 1, 0])]
+    }
+}
+
+fn docker(program: &Program, node: &str, doing: &str) {
+    let container = program.container(node);
+    engine("POST", &format!("/containers/{container}/{doing}"));
+}
+
+fn status(program: &Program) -> Value {
+    serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap()
+}
+
+fn assert_all_ready(program: &Program) {
+    let status = status(program);
+    let nodes = status["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 4, "{status}");
+    assert!(nodes.iter().all(|node| node["ready"] == true), "{status}");
+    assert_eq!(status["loadBalancer"]["state"], "running");
+}
+
+fn one_is_killed(program: &Program) {
+    for (number, master) in MASTERS.iter().enumerate() {
+        docker(program, master, "kill");
+        let name = format!("without-{number}");
+        program.until("the other masters answer", |program| {
+            let made = program.run(&["kubectl", "create", "configmap", &name]);
+            made.status.success()
+        });
+        let told = program.ok(&["status"]);
+        assert!(told.contains(&format!("{master} not running")), "{told}");
+        program.ok(&["start"]);
+        assert_all_ready(program);
+    }
+}
+
+fn come_back(program: &Program, stop: [usize; 3], start: [usize; 3]) {
+    for node in stop {
+        docker(program, MASTERS[node], "stop");
+    }
+    for node in start {
+        docker(program, MASTERS[node], "start");
+    }
+    program.ok(&["up"]);
+    assert_all_ready(program);
+}
+
+fn one_is_destroyed(program: &Program) {
+    let container = program.container("kube-master-2");
+    engine("DELETE", &format!("/containers/{container}?force=1"));
+    engine("DELETE", &format!("/volumes/{container}-data"));
+    let told = program.ok(&["status"]);
+    assert!(told.contains("kube-master-2 is lost"), "{told}");
+    program.ok(&["node", "remove", "kube-master-2"]);
+    let nodes = program.kubectl(&["get", "nodes", "-o", "name"]);
+    assert!(!nodes.contains("kube-master-2"), "{nodes}");
+    program.ok(&["node", "add", "--master"]);
+    assert_all_ready(program);
+    // Its volume is left: `up` mends it by itself.
+    engine("DELETE", &format!("/containers/{container}?force=1"));
+    program.ok(&["up"]);
+    assert_all_ready(program);
+}
+
+fn the_first_goes(program: &Program) {
+    let (_, told) = program.fails(&[
+        "node",
+        "remove",
+        "kube-master",
+        "kube-master-2",
+        "kube-master-3",
+    ]);
+    assert!(told.contains("the control plane would be gone"), "{told}");
+    program.ok(&["node", "remove", "kube-master"]);
+    let nodes = program.kubectl(&["get", "nodes", "-o", "name"]);
+    assert_eq!(nodes.lines().count(), 3, "{nodes}");
+    program.ok(&["node", "add", "--master"]);
+    assert_all_ready(program);
+    program.kubectl(&["get", "configmap", "first"]);
+}
