@@ -200,7 +200,7 @@ pub(super) async fn remove(session: &Session, arguments: &NodeRemoveArgs) -> Res
     let now = standing.spec(identity)?;
     members
         .masters
-        .extend(lost_masters(&change, &now, &arguments.nodes).await);
+        .extend(lost_masters(&change, &now, &arguments.nodes).await?);
     let before = standing.spec_of(identity, members.clone())?;
     let gone = named(&before, &arguments.nodes, identity)?;
     let left = |all: &BTreeSet<u16>, role: Role| -> BTreeSet<u16> {
@@ -239,8 +239,15 @@ fn is_running(node: &NodeSpec, observed: &Observed) -> bool {
     found.is_some_and(|found| found.state == State::Running)
 }
 
+/// How long the masters that are left may take to agree after the loss of one: many times what they do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Of the nodes with these names the masters of which nothing is there any more, but which Kubernetes still knows.
-async fn lost_masters(change: &Change, spec: &ClusterSpec, names: &[String]) -> Vec<u16> {
+async fn lost_masters(
+    change: &Change,
+    spec: &ClusterSpec,
+    names: &[String],
+) -> Result<Vec<u16>, Error> {
     let is_meant = |node: &NodeSpec| {
         let known = spec.masters().any(|master| master.name == node.name);
         !known
@@ -250,12 +257,27 @@ async fn lost_masters(change: &Change, spec: &ClusterSpec, names: &[String]) -> 
     };
     let meant: Vec<NodeSpec> = spec.possible_masters().filter(is_meant).collect();
     if meant.is_empty() || spec.load_balancer.is_none() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let (_, ready) = inspect::ask(&change.engine, &change.standing.containers).await;
-    let nodes = ready.unwrap_or_default();
-    let knows = |node: &&NodeSpec| nodes.iter().any(|(name, _)| *name == node.name);
-    meant.iter().filter(knows).map(NodeSpec::ordinal).collect()
+    let Some(way) = change.standing.way() else {
+        return Err(change.identity.absent());
+    };
+    let client = access::answering(&change.engine, &way, &change.cancel).await?;
+    // It may have been lost a moment ago: what the others agree on then, they agree on a second later.
+    let end = Instant::now() + PATIENCE;
+    let nodes = loop {
+        match ready::list_nodes(&client).await {
+            Err(_) if Instant::now() < end && !change.cancel.is_cancelled() => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            nodes => break nodes?,
+        }
+    };
+    let knows = |node: &&NodeSpec| {
+        let mut names = nodes.iter().map(|known| known.metadata.name.as_ref());
+        names.any(|name| name == Some(&node.name))
+    };
+    Ok(meant.iter().filter(knows).map(NodeSpec::ordinal).collect())
 }
 
 /// Refuses what would leave the cluster without an etcd that can decide, now or afterwards.
