@@ -19,8 +19,8 @@ const LIFE: Duration = Duration::from_secs(12);
 
 #[test]
 fn a_clone_and_its_original_know_nothing_of_each_other() {
-    let original = Program::new(50);
-    let clone = Program::new(51);
+    let original = Program::new(210);
+    let clone = Program::new(211);
     original.ok(&["up", "--num-nodes", "1"]);
     original.kubectl(&["apply", "-f", WORKLOAD]);
     original.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
@@ -74,7 +74,7 @@ fn a_clone_and_its_original_know_nothing_of_each_other() {
     works(&original);
     let left = engine("GET", "/volumes");
     assert!(
-        !left.contains("local-cluster-51") && !left.contains("snapshot.clone."),
+        !left.contains("local-cluster-211") && !left.contains("snapshot.clone."),
         "{left}"
     );
 }
@@ -90,7 +90,7 @@ fn it_is_a_cluster_like_any_other(original: &Program, clone: &Program) {
     clone.ok(&["snapshot", "restore", "three"]);
     assert_eq!(names(clone), ["kube-master", "kube-node-1", "kube-node-2"]);
     works(clone);
-    let again = Program::new(52);
+    let again = Program::new(212);
     make(clone, &again, &["--snapshot", "three"]);
     works(&again);
     let inner = again.kubectl(&[
@@ -99,11 +99,11 @@ fn it_is_a_cluster_like_any_other(original: &Program, clone: &Program) {
         "-o",
         "jsonpath={.items[*].status.addresses[0].address}",
     ]);
-    assert_eq!(inner, "10.192.50.2 10.192.50.3 10.192.50.4");
-    let (code, text) = original.fails(&["clone", "51"]);
+    assert_eq!(inner, "10.192.210.2 10.192.210.3 10.192.210.4");
+    let (code, text) = original.fails(&["clone", "211"]);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("there is a cluster `local-cluster-51` already"),
+        text.contains("there is a cluster `local-cluster-211` already"),
         "{text}"
     );
 }
@@ -118,7 +118,7 @@ fn make(original: &Program, clone: &Program, more: &[&str]) {
 /// A clone that is killed while it is made leaves nothing that is in the way of the next, which is whole.
 fn killed(original: &Program, clone: &Program) {
     for round in 0..KILLS {
-        let mut cloning = original.spawn(&["clone", "51"]);
+        let mut cloning = original.spawn(&["clone", "211"]);
         let began = Instant::now();
         while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
             && cloning.try_wait().unwrap().is_none()
@@ -128,11 +128,11 @@ fn killed(original: &Program, clone: &Program) {
         cloning.kill().unwrap();
         cloning.wait().unwrap();
         // What is there is seen, or taken away by the next command.
-        let again = original.run(&["clone", "51"]);
+        let again = original.run(&["clone", "211"]);
         if !again.status.success() {
             let text = String::from_utf8_lossy(&again.stderr);
             assert!(
-                text.contains("there is a cluster `local-cluster-51` already"),
+                text.contains("there is a cluster `local-cluster-211` already"),
                 "round {round}: {text}"
             );
         }
@@ -150,7 +150,7 @@ fn while_it_is_written_to(program: &Program, doing: impl FnOnce()) -> usize {
             let mut written = 0;
             while !done.load(Ordering::Relaxed) {
                 // Not by the program, which sees that the nodes stand still: a client does not.
-                let folder = program.home().join(".kubeadm-local-cluster/cluster-50");
+                let folder = program.home().join(".kubeadm-local-cluster/cluster-210");
                 let created = Command::new(folder.join("kubectl"))
                     .args(["create", "configmap", &format!("record-{written}")])
                     .env("KUBECONFIG", folder.join("admin.conf"))
@@ -226,17 +226,17 @@ fn works(program: &Program) {
 fn addresses_are_told(clone: &Program) {
     let status = clone.ok(&["status"]);
     assert!(
-        status.contains("in 10.192.51.0/24 for this host; the nodes of this clone know each other by those of 10.192.50.0/24"),
+        status.contains("in 10.192.211.0/24 for this host; the nodes of this clone know each other by those of 10.192.210.0/24"),
         "{status}"
     );
     let list: Value =
         serde_json::from_str(&clone.ok(&["node", "list", "--output", "json"])).unwrap();
     for node in list["nodes"].as_array().unwrap() {
         let address = node["hostAddress"].as_str().unwrap();
-        assert!(address.starts_with("10.192.51."), "{list}");
+        assert!(address.starts_with("10.192.211."), "{list}");
         assert_eq!(
             node["address"].as_str().unwrap(),
-            address.replace(".51.", ".50.")
+            address.replace(".211.", ".210.")
         );
         let url = format!("http://{address}:30080/hostname");
         let output = Command::new("curl")
@@ -249,16 +249,16 @@ fn addresses_are_told(clone: &Program) {
 
 /// The nodes of each speak with nobody but each other, and with the host at their own network's gateway.
 fn no_packets_between(original: &Program, clone: &Program) {
-    for (program, gateway) in [(original, "10.192.50.1"), (clone, "10.192.51.1")] {
+    for (program, gateway) in [(original, "10.192.210.1"), (clone, "10.192.211.1")] {
         for node in NODES {
             let peers = program.exec(node, &["ss", "-Htn4"]);
             for line in peers.lines() {
                 let peer = line.split_whitespace().nth(4).unwrap();
                 let address = peer.rsplit_once(':').unwrap().0;
-                let own = ["127.0.0.", "10.192.50.", "10.244.", "10.96."];
+                let own = ["127.0.0.", "10.192.210.", "10.244.", "10.96."];
                 // The original's gateway is the host in the original's network.
                 let is_own =
-                    address != "10.192.50.1" && own.iter().any(|own| address.starts_with(own));
+                    address != "10.192.210.1" && own.iter().any(|own| address.starts_with(own));
                 assert!(
                     address == gateway || is_own,
                     "{node} of {}: {line}",

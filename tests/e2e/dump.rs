@@ -162,7 +162,7 @@ fn has_node(files: &Files, node: &str) {
     }
     has(
         files,
-        &format!("engine/containers/{node}-cluster-60.json"),
+        &format!("engine/containers/{node}-cluster-215.json"),
         "\"State\"",
     );
 }
@@ -181,7 +181,7 @@ fn has_talker(files: &Files) {
 
 #[test]
 fn whatever_is_broken_the_rest_is_dumped() {
-    let program = Program::new(60);
+    let program = Program::new(215);
     program.ok(&["up", "--num-nodes", "1"]);
     healthy(&program);
     without_network(&program);
@@ -250,8 +250,8 @@ fn healthy(program: &Program) {
         ),
         ("kube-master/etcd/health.txt", "\"health\":\"true\""),
         (
-            "engine/networks/k8s-kubeadm-local-cluster-cluster-60.json",
-            "10.192.60.0/24",
+            "engine/networks/k8s-kubeadm-local-cluster-cluster-215.json",
+            "10.192.215.0/24",
         ),
     ] {
         has(&files, path, &text.replace("'[redacted]'", "[redacted]"));
@@ -422,7 +422,7 @@ fn all_stopped(program: &Program) {
     assert_eq!(
         failures(&files),
         [
-            "api: kube-master-cluster-60 does not run",
+            "api: kube-master-cluster-215 does not run",
             "kube-master: no command can run in it: it is stopped",
             "kube-node-1: no command can run in it: it is stopped",
         ]

@@ -20,7 +20,7 @@ spec:
 fn save(program: &Program, tag: u8, files: [&str; 4]) -> PathBuf {
     let kubectl = program
         .home()
-        .join(".kubeadm-local-cluster/cluster-70/kubectl");
+        .join(".kubeadm-local-cluster/cluster-216/kubectl");
     let mut layers = vec![archive(&[File::new(
         "program",
         0o755,
@@ -83,7 +83,7 @@ fn told(output: &str) -> Vec<String> {
 
 #[test]
 fn nodes_are_sent_what_they_lack() {
-    let program = Program::new(70);
+    let program = Program::new(216);
     program.ok(&["up", "--num-nodes", "1", "--skip-snapshot"]);
     let first = save(&program, 1, ["a", "b", "c", "d"]);
     let second = save(&program, 2, ["a", "b", "c", "other"]);

@@ -8,7 +8,7 @@ const TEST: &str = "should serve a basic endpoint from pods";
 
 #[test]
 fn the_tests_of_kubernetes_run() {
-    let program = Program::new(72);
+    let program = Program::new(217);
     program.ok(&["up", "--num-nodes", "1", "--skip-snapshot"]);
     let report = program.home().join("report");
     program.ok(&["e2e", TEST, "--report", report.to_str().unwrap()]);
@@ -64,7 +64,7 @@ fn assert_nothing_stays(program: &Program) {
     assert_eq!(namespaces(program), "");
     let containers = engine("GET", "/containers/json?all=1");
     assert!(
-        !containers.contains("local-cluster-e2e-local-cluster-72"),
+        !containers.contains("local-cluster-e2e-local-cluster-217"),
         "{containers}"
     );
 }

@@ -17,7 +17,7 @@ const LIFE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_snapshot_goes_through_a_file() {
-    let program = Program::new(53);
+    let program = Program::new(213);
     program.ok(&["up", "--num-nodes", "1"]);
     program.kubectl(&["create", "configmap", "record"]);
     program.ok(&["snapshot", "save", "one"]);
@@ -60,7 +60,7 @@ fn a_snapshot_goes_through_a_file() {
     assert_eq!(program.ok(&["up", "--dry-run"]), "nothing to do\n");
 
     // Elsewhere than where it was, the nodes keep their addresses all the same.
-    let other = Program::new(54);
+    let other = Program::new(214);
     other.ok(&["snapshot", "import", path, "--name", "other"]);
     other.ok(&["snapshot", "restore", "other"]);
     assert!(
@@ -71,13 +71,13 @@ fn a_snapshot_goes_through_a_file() {
     assert!(
         other
             .ok(&["status"])
-            .contains("in 10.192.54.0/24 for this host")
+            .contains("in 10.192.214.0/24 for this host")
     );
     program.ok(&["clean"]);
     other.ok(&["clean"]);
     let left = engine("GET", "/volumes") + &engine("GET", "/containers/json?all=1");
     assert!(
-        !left.contains("local-cluster-53") && !left.contains("local-cluster-54"),
+        !left.contains("local-cluster-213") && !left.contains("local-cluster-214"),
         "{left}"
     );
 }
