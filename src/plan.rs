@@ -8,7 +8,7 @@ mod nodes;
 pub mod snapshot;
 mod step;
 
-use crate::cluster::{Difference, Role};
+use crate::cluster::{Difference, NodeSpec, Role};
 use crate::engine::State;
 use crate::image::{ImagePlan, Origin};
 use crate::node::phases::Phases;
@@ -116,10 +116,13 @@ pub fn creates(stages: &[Stage], role: Option<Role>) -> bool {
     )
 }
 
-/// Whether a master joins others.
-pub fn joins(stages: &[Stage]) -> bool {
-    let mut steps = stages.iter().flat_map(|stage| &stage.steps);
-    steps.any(|step| matches!(step, Step::JoinMaster(_)))
+/// The masters that join others.
+pub fn joining(stages: &[Stage]) -> impl Iterator<Item = &NodeSpec> {
+    let steps = stages.iter().flat_map(|stage| &stage.steps);
+    steps.filter_map(|step| match step {
+        Step::JoinMaster(node) => Some(node),
+        _ => None,
+    })
 }
 
 /// Whether something is done that takes a node's rights: a node is made, or its volume filled.
@@ -128,6 +131,7 @@ pub fn needs_rights(stages: &[Stage]) -> bool {
         matches!(
             step,
             Step::CreateNode(_)
+                | Step::CreateLoadBalancer(_)
                 | Step::JoinMaster(_)
                 | Step::RecreateNode(_)
                 | Step::FillVolumes(_)

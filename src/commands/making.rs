@@ -8,7 +8,7 @@ use crate::execute::{self, Making, Work};
 use crate::node::access::Way;
 use crate::node::files;
 use crate::pki::{self, Authorities, PkiError, PkiFile, PkiRequest, Validity};
-use crate::plan::{self, Stage, Step};
+use crate::plan::{self, Stage};
 use futures_util::future;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,10 +43,10 @@ pub(super) async fn making<'a>(
         }
         masters.insert(spec.master().name.clone(), pki.files);
         Some(pki.authorities.ca)
-    } else if plan::joins(stages) || plan::creates(stages, Some(Role::Worker)) {
+    } else if plan::joining(stages).next().is_some() || plan::creates(stages, Some(Role::Worker)) {
         let shared = shared_of(engine, &way.master).await?;
         let authorities = pki::load_authorities(&shared, validity).map_err(refused)?;
-        for node in joining(stages) {
+        for node in plan::joining(stages) {
             let files = further(spec, node, &authorities, &shared, validity);
             masters.insert(node.name.clone(), files.map_err(refused)?);
         }
@@ -62,15 +62,6 @@ pub(super) async fn making<'a>(
         rights,
         port: plan::kept_port(stages),
         drain,
-    })
-}
-
-/// The masters that join others.
-fn joining(stages: &[Stage]) -> impl Iterator<Item = &NodeSpec> {
-    let steps = stages.iter().flat_map(|stage| &stage.steps);
-    steps.filter_map(|step| match step {
-        Step::JoinMaster(node) => Some(node),
-        _ => None,
     })
 }
 

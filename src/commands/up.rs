@@ -191,7 +191,8 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     execute::run(&wanted.stages, &work, None, &mut times).await?;
     drop(images_lock);
     // One that stays may be another than the first.
-    let way = standing.way().filter(|_| stays);
+    let remade: Vec<NodeSpec> = plan::joining(&stages).cloned().collect();
+    let way = standing.way_without(&remade).filter(|_| stays);
     let way = way.unwrap_or_else(|| Way::of(&spec));
     bring_to_ready(session, identity, &spec, way, &work, &stages, &mut times).await?;
     let masters = spec.masters();

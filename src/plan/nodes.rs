@@ -172,6 +172,9 @@ fn raise(
     } else {
         known = steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RetireNode(node.clone())));
     }
+    let is_master =
+        |step: &Step| matches!(step, Step::RetireNode(node) if node.role == Role::Master);
+    let (members, known): (Vec<Step>, Vec<Step>) = known.into_iter().partition(is_master);
     // A worker that boots beside the API server takes the processors from it, and has nothing to do before it answers.
     let mut workers = create(Role::Worker);
     let joining: Vec<&NodeSpec> = fates
@@ -214,9 +217,11 @@ fn raise(
         // The masters first: everything else waits for an API server.
         (if lone { "master" } else { "masters" }, masters),
         ("api server", first),
-        ("left over", known),
     ]);
-    // One after another: etcd takes one new member at a time.
+    // One after another: etcd gives up and takes one member at a time.
+    let members = members.into_iter();
+    all.extend(members.flat_map(|step| stages([("left over", vec![step])])));
+    all.extend(stages([("left over", known)]));
     all.extend(joining.into_iter().flat_map(|node| {
         stages([
             ("join master", vec![Step::JoinMaster(node.clone())]),

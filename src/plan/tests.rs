@@ -1121,10 +1121,25 @@ proptest! {
         let masters = wanted.spec.masters().filter(|node| created.contains(node.container.as_str())).count();
         if masters > 0 {
             prop_assert_eq!(created.len(), wanted.spec.nodes.len());
-            prop_assert!(!joins(&stages));
+            prop_assert!(joining(&stages).next().is_none());
         }
         let worker = wanted.spec.workers().any(|node| created.contains(node.container.as_str()));
         prop_assert_eq!(creates(&stages, Some(Role::Worker)), worker);
         prop_assert_eq!(creates(&stages, Some(Role::Master)), masters > 0);
     }
+}
+
+/// In a clone it has a node's rights, as it has to make the way to its nodes.
+#[test]
+fn a_load_balancer_needs_to_know_its_rights() {
+    let spec = sample::three_masters(0);
+    let balancer = spec.load_balancer.clone().unwrap();
+    let stage = |step| {
+        [Stage {
+            title: "masters",
+            steps: vec![step],
+        }]
+    };
+    assert!(needs_rights(&stage(Step::CreateLoadBalancer(balancer))));
+    assert!(!needs_rights(&stage(Step::StartNode("kube-lb".to_owned()))));
 }
