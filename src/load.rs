@@ -16,7 +16,7 @@ pub use archive::{Archive, ArchiveError, Compression, Content};
 pub use bundle::{Bundle, Bytes, Part};
 pub use digest::Digest;
 pub use held::{Held, Named};
-pub use image::{Image, Layer, Manifest, images};
+pub use image::{Image, Layer, Manifest, images, listed};
 pub use send::{ask, send};
 
 #[cfg(test)]

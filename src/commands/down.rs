@@ -1,12 +1,13 @@
 //! `down` and `clean`: everything is found by label, and what is gone already is fine. So a signal may end them at any moment:
 //! the next one goes on where they were.
 
+use super::e2e::TESTS_JOB;
 use super::recovery::remove_copying;
 use super::session::{Identity, Session};
 use super::snapshot;
 use crate::cli::CleanArgs;
 use crate::cluster::Names;
-use crate::engine::{Engine, EngineError, Found, label};
+use crate::engine::{Engine, EngineError, Found, State, label};
 use crate::error::{Error, exit_code};
 use crate::execute::snapshot::SNAPSHOT_JOB;
 use crate::image::{CACHE_VOLUME, REPOSITORY};
@@ -87,7 +88,12 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
     remove_kubeconfig(session, &identity).await?;
     if arguments.images || arguments.cache {
         let _images = session.lock_images(&CancellationToken::new()).await?;
-        stage(session, "jobs", remove_jobs(&engine)).await?;
+        for job in stage(session, "jobs", remove_jobs(&engine)).await? {
+            session.reporter.warn(
+                format!("left alone, as it runs: {job}, and what it uses"),
+                Some("`clean` of its cluster ends it, too"),
+            );
+        }
         if arguments.images {
             stage(session, "images", remove_images(&engine)).await?;
         }
@@ -200,14 +206,28 @@ pub(super) async fn jobs(engine: &Engine) -> Result<Vec<Found>, EngineError> {
     Ok(jobs)
 }
 
-/// Removes the containers of jobs that a killed run has left behind.
-async fn remove_jobs(engine: &Engine) -> Result<(), EngineError> {
-    let jobs = jobs(engine).await?;
-    // Those that copy snapshots belong to a cluster, whose lock is another.
-    let ours = jobs
-        .iter()
-        .filter(|job| job.labels[label::JOB] != SNAPSHOT_JOB);
-    settle(ours.map(|job| engine.remove_container(&job.name))).await
+/// Removes the containers of jobs that a killed run has left behind; gives those of other clusters' tests that run.
+async fn remove_jobs(engine: &Engine) -> Result<Vec<String>, EngineError> {
+    let (running, left) = sorted(jobs(engine).await?);
+    settle(left.iter().map(|job| engine.remove_container(job))).await?;
+    Ok(running)
+}
+
+/// The names of the tests that run, and of what is left over. PURE.
+fn sorted(jobs: Vec<Found>) -> (Vec<String>, Vec<String>) {
+    let (mut running, mut left) = (Vec::new(), Vec::new());
+    for job in jobs {
+        // What copies snapshots or tests belongs to a cluster, whose lock is another. Of the tests what does not run is
+        // left over.
+        match job.labels.get(label::JOB).map(String::as_str) {
+            Some(SNAPSHOT_JOB) => {}
+            Some(TESTS_JOB) if matches!(job.state, State::Running | State::Paused) => {
+                running.push(job.name);
+            }
+            _ => left.push(job.name),
+        }
+    }
+    (running, left)
 }
 
 /// Removes the preload volumes and images that no cluster and no snapshot uses.
@@ -287,4 +307,29 @@ pub(super) async fn settle(
     all: impl IntoIterator<Item = impl Future<Output = Result<(), EngineError>>>,
 ) -> Result<(), EngineError> {
     future::join_all(all).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_run_are_not_left_over() {
+        let job = |name: &str, kind: &str, state| Found {
+            name: name.to_owned(),
+            labels: [(label::JOB.to_owned(), kind.to_owned())].into(),
+            state,
+            image: String::new(),
+            volumes: Vec::new(),
+        };
+        let (running, left) = sorted(vec![
+            job("a", TESTS_JOB, State::Running),
+            job("b", TESTS_JOB, State::Exited(0)),
+            job("c", TESTS_JOB, State::Created),
+            job("d", "build", State::Running),
+            job("e", SNAPSHOT_JOB, State::Running),
+        ]);
+        assert_eq!(running, ["a"]);
+        assert_eq!(left, ["b", "c", "d"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::image;
 use super::inspect::must_run;
-use super::load::{From, Loading};
+use super::load::{self, From, Loading};
 use super::print;
 use super::session::{self, Identity, Session};
 use super::standing::Standing;
@@ -12,21 +12,20 @@ use crate::cluster::{ClusterSpec, Names};
 use crate::e2e::suite::{self, Suite};
 use crate::e2e::{Choice, Chosen, Failure, Need, Seen, Source, Tally, failures};
 use crate::engine::{Engine, Found, Guest, Job, Mount, State};
-use crate::error::{Error, exit_code};
+use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, job_labels};
 use crate::inventory::is_load_balancer;
-use crate::load;
+use crate::load::{Digest, Held};
 use crate::node::access::{self, Way};
 use crate::plan::Observed;
 use crate::report::{Event, Unit};
 use crate::signal;
-use futures_util::future;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +33,8 @@ use std::time::{Duration, Instant};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
 
+/// The value of the label of the jobs that test a cluster.
+pub(super) const TESTS_JOB: &str = "e2e";
 /// The label by which the tests know their namespaces.
 const RUN: &str = "e2e-run";
 /// How long namespaces may take to go: pods in them may take half a minute to end.
@@ -126,7 +127,9 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let _lock = session.lock_tests(&identity)?;
     tests.make(&work, &observed, &mut times).await?;
     let chosen = tests.list(&mut times).await?;
-    let absent = tests.absent(&chosen.needs()).await?;
+    let asked = load::ask(&engine, &tests.nodes, &cancel);
+    let held = execute::stage("ask", &session.reporter, &mut times, asked).await?;
+    let absent = absent(&chosen.needs(), &held);
     if list_images {
         return tests.print_images(&chosen, &absent);
     }
@@ -134,7 +137,7 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     if arguments.dry_run {
         return tests.print_specs(&chosen);
     }
-    tests.load(&chosen, &mut times).await?;
+    tests.load(&chosen, &held, &mut times).await?;
     let report = arguments.report.as_deref();
     let processes = if serial {
         1
@@ -149,13 +152,31 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let removed = engine
         .remove_container(&container(&tests.identity.names))
         .await;
-    let outcome = outcome?;
-    removed.map_err(|source| Error::other("remove the tests' container", source))?;
-    tests.clean(&before, &mut times).await?;
-    if cancel.is_cancelled() {
+    let removed = removed.map_err(|source| Error::other("remove the tests' container", source));
+    let cleaned = tests.clean(&before, &mut times).await;
+    let cleaned = removed.and(cleaned);
+    let interrupted = cancel.is_cancelled();
+    if let Err(error) = &cleaned
+        && (interrupted || outcome.is_err())
+    {
+        // The run ends with another error, and what stays must be known all the same.
+        session.reporter.failed(render(error, &error.hints()));
+    }
+    if interrupted {
         return Err(execute::interrupted(&times));
     }
+    let outcome = outcome?;
+    cleaned?;
     Ok(tests.tell(&outcome, report, times, began))
+}
+
+/// The images that only a registry has, and that not all nodes have.
+fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
+    let everywhere = |name: &String| held.iter().all(|held| held.images.contains_key(name));
+    let absent = needs
+        .iter()
+        .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
+    absent.map(|need| need.name.clone()).collect()
 }
 
 /// As many processes as there is something to do for: tests mostly wait.
@@ -196,7 +217,7 @@ impl Tests<'_> {
                 target: CACHE_PATH.to_owned(),
                 read_only: true,
             }],
-            labels: job_labels("e2e"),
+            labels: job_labels(TESTS_JOB),
             rights: None,
             host_network: false,
         }
@@ -236,19 +257,6 @@ impl Tests<'_> {
         execute::stage("choose", &self.session.reporter, times, Box::pin(listing)).await
     }
 
-    /// The images that only a registry has, and that not all nodes have.
-    async fn absent(&self, needs: &[Need]) -> Result<Vec<String>, Error> {
-        let asked = self.nodes.iter().map(|node| load::ask(self.engine, node));
-        let held = future::try_join_all(asked).await;
-        let held =
-            held.map_err(|source| Error::other("see which images the nodes have", source))?;
-        let everywhere = |name: &String| held.iter().all(|held| held.images.contains_key(name));
-        let absent = needs
-            .iter()
-            .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
-        Ok(absent.map(|need| need.name.clone()).collect())
-    }
-
     fn tell_absent(&self, absent: &[String]) {
         if absent.is_empty() {
             return;
@@ -268,18 +276,10 @@ impl Tests<'_> {
     }
 
     /// Brings what was assembled into the nodes.
-    async fn load(&self, chosen: &Chosen, times: &mut Times) -> Result<(), Error> {
+    async fn load(&self, chosen: &Chosen, held: &[Held], times: &mut Times) -> Result<(), Error> {
         let needed = chosen.needs().into_iter();
         let assembled = needed.filter(|need| matches!(need.source, Source::Assembled(_)));
         let names: BTreeSet<String> = assembled.map(|need| need.name).collect();
-        let asked = self.nodes.iter().map(|node| load::ask(self.engine, node));
-        let held = future::try_join_all(asked).await;
-        let held =
-            held.map_err(|source| Error::other("see which images the nodes have", source))?;
-        let has_all = |held: &load::Held| names.iter().all(|name| held.images.contains_key(name));
-        if held.iter().all(has_all) {
-            return Ok(());
-        }
         // A container that never runs: what is in the volume can be read through it.
         let name = format!("{}-images", container(&self.identity.names));
         let job = self.job(name.clone(), "images", Vec::new());
@@ -295,12 +295,60 @@ impl Tests<'_> {
         let from = From::Volume {
             container: name.clone(),
             path: self.suite.layout_path(),
-            names,
+            names: names.clone(),
         };
-        let loaded = loading.run(&from, times).await;
+        let loaded = async {
+            let wanted = self.assembled(&name).await?;
+            let mut wanted = wanted.iter().filter(|(name, _)| names.contains(*name));
+            // By digest: nodes may have what was assembled under the same name before something of it was changed.
+            if wanted.all(|(name, digest)| held.iter().all(|held| held.names(name, digest))) {
+                return Ok(());
+            }
+            loading.run(&from, times).await.map(drop)
+        };
+        let loaded = loaded.await;
         let removed = self.engine.remove_container(&name).await;
         loaded?;
         removed.map_err(|source| Error::other(format!("remove container {name}"), source))
+    }
+
+    /// What was assembled: names and the digests of their manifests.
+    async fn assembled(&self, container: &str) -> Result<BTreeMap<String, Digest>, Error> {
+        let path = format!("{}/index.json", self.suite.layout_path());
+        let files = self.files(container, &path, &["index.json"]).await;
+        let doing = "read the list of the tests' images";
+        let files = files.map_err(|source| Error::other(doing, source))?;
+        let (_, index) = files
+            .first()
+            .ok_or_else(|| Error::message(format!("cannot {doing}: there is none")))?;
+        crate::load::listed(index).map_err(|source| Error::other(doing, source))
+    }
+
+    /// Files that are known, of a folder or a file of a container. Their names are ours.
+    async fn files(
+        &self,
+        container: &str,
+        path: &str,
+        known: &'static [&'static str],
+    ) -> std::io::Result<Vec<(&'static str, Vec<u8>)>> {
+        let stream = self.engine.download(container, path);
+        let mut source = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            let mut files = tar::Archive::new(&mut source);
+            for file in files.entries()? {
+                let mut file = file?;
+                let name = file.path()?.into_owned();
+                if let Some(known) = known.iter().find(|known| name == Path::new(known)) {
+                    let mut content = Vec::new();
+                    file.read_to_end(&mut content)?;
+                    found.push((*known, content));
+                }
+            }
+            Ok(found)
+        });
+        read.await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
     /// Runs the tests, and tells how far they are.
@@ -382,28 +430,12 @@ impl Tests<'_> {
         report: Option<&Path>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let stream = self.engine.download(container, "/report");
-        let mut source = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
-        let read = tokio::task::spawn_blocking(move || {
-            let mut found = Vec::new();
-            let mut files = tar::Archive::new(&mut source);
-            for file in files.entries()? {
-                let mut file = file?;
-                let name = file.path()?.into_owned();
-                for known in ["report.json", "junit.xml"] {
-                    if name == Path::new("report").join(known) {
-                        let mut content = Vec::new();
-                        file.read_to_end(&mut content)?;
-                        found.push((known, content));
-                    }
-                }
-            }
-            std::io::Result::Ok(found)
-        });
         let doing = "read the tests' report";
-        let found = read.await.map_err(|source| Error::other(doing, source))?;
+        let known = &["report/report.json", "report/junit.xml"];
+        let found = self.files(container, "/report", known).await;
         let found = found.map_err(|source| Error::other(doing, source))?;
         for (name, content) in found {
+            let name = name.trim_start_matches("report/");
             if name == "report.json" {
                 outcome.failures =
                     failures(&content).map_err(|source| Error::other(doing, source))?;

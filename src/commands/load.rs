@@ -143,12 +143,29 @@ fn names(containers: &[&Found]) -> Vec<String> {
     containers.iter().map(|found| found.name.clone()).collect()
 }
 
+/// What each of these nodes has.
+pub(super) async fn ask(
+    engine: &Engine,
+    nodes: &[String],
+    cancel: &CancellationToken,
+) -> Result<Vec<Held>, Error> {
+    future::try_join_all(nodes.iter().map(|node| ask_one(engine, node, cancel))).await
+}
+
+async fn ask_one(engine: &Engine, node: &str, cancel: &CancellationToken) -> Result<Held, Error> {
+    let held = tokio::select! {
+        held = load::ask(engine, node) => held,
+        () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
+    };
+    held.map_err(|source| Error::other(format!("see which images {node} has"), source))
+}
+
 impl Loading<'_> {
     /// Brings images into the nodes, in two stages: the archive is read, and each node is sent what it lacks of it.
     pub(super) async fn run(&self, from: &From, times: &mut Times) -> Result<Loaded, Error> {
         let reading = async {
             let total = self.total(from).await?;
-            let held = future::try_join_all(self.nodes.iter().map(|node| self.ask(node))).await?;
+            let held = ask(self.engine, self.nodes, self.cancel).await?;
             let facts = session::facts(self.engine).await?;
             let architecture = facts.go_architecture().to_owned();
             let (spool, images, whole) = self.read(from, total, held.clone(), architecture).await?;
@@ -179,11 +196,6 @@ impl Loading<'_> {
             layers: layers.len(),
             nodes,
         })
-    }
-
-    async fn ask(&self, node: &str) -> Result<Held, Error> {
-        let held = load::ask(self.engine, node).await;
-        held.map_err(|source| Error::other(format!("see which images {node} has"), source))
     }
 
     /// How much will come, where that is known; that all images are there is looked at on the way.
@@ -303,7 +315,7 @@ impl Loading<'_> {
         let Err(error) = self.import(node, &first, spool).await? else {
             return Ok((node.to_owned(), first.layers, first.size()));
         };
-        let again = Bundle::new(images, &self.ask(node).await?);
+        let again = Bundle::new(images, &ask_one(self.engine, node, self.cancel).await?);
         match again {
             Ok(again) if !again.parts.is_empty() && again != first => {
                 self.import(node, &again, spool).await?.map_err(failed)?;
@@ -430,12 +442,7 @@ pub(super) async fn list(session: &Session, named: &[String]) -> Result<u8, Erro
     let identity = session.identity(&engine).await?;
     let containers = identity.nodes(&engine).await?;
     let nodes = targets(&identity, &containers, named, &session.reporter)?;
-    let engine = &engine;
-    let asked = nodes.iter().map(|node| async move {
-        let held = load::ask(engine, node).await;
-        held.map_err(|source| Error::other(format!("see which images {node} has"), source))
-    });
-    let held = future::try_join_all(asked).await?;
+    let held = ask(&engine, &nodes, &CancellationToken::new()).await?;
     let name = |container: &String| {
         let found = containers.iter().find(|found| found.name == *container);
         let node = found.and_then(|found| found.labels.get(label::NODE));

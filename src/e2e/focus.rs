@@ -14,6 +14,8 @@ pub struct Choice {
 impl Choice {
     /// What was typed, or the conformance tests: those that may run beside each other, or those that may not.
     pub fn new(focus: Option<&str>, skip: Option<&str>, serial: bool, regex: bool) -> Self {
+        // An empty text is none: it would match every test there is.
+        let focus = focus.filter(|focus| !focus.is_empty());
         let taken = |text: &str| if regex { text.to_owned() } else { quote(text) };
         let (usual_focus, usual_skip) = if serial {
             (r"\[Serial\].*\[Conformance\]", "")
@@ -28,9 +30,7 @@ impl Choice {
             (None, usual) => usual.to_owned(),
         };
         Self {
-            focus: focus
-                .filter(|focus| !focus.is_empty())
-                .map_or_else(|| usual_focus.to_owned(), taken),
+            focus: focus.map_or_else(|| usual_focus.to_owned(), taken),
             skip,
         }
     }
@@ -94,6 +94,12 @@ mod tests {
             choice(None, None, true, false),
             pair(r"\[Serial\].*\[Conformance\]", "")
         );
+        for serial in [false, true] {
+            assert_eq!(
+                choice(Some(""), Some(""), serial, false),
+                choice(None, None, serial, false)
+            );
+        }
         assert_eq!(choice(Some("a.b"), None, false, false), pair(r"a\.b", ""));
         assert_eq!(
             choice(Some("a.b"), Some("c+"), true, true),

@@ -112,11 +112,7 @@ impl Bundle {
             let Some(manifest) = Digest::parse(&descriptor.digest) else {
                 continue;
             };
-            let has = |name: &&String| {
-                held.images
-                    .get(*name)
-                    .is_some_and(|named| named.digest == manifest)
-            };
+            let has = |name: &&String| held.names(name, &manifest);
             let missing: Vec<&String> = image.names.iter().filter(|name| !has(name)).collect();
             // The manifest is always among the parts: with nothing else, and the name there, nothing is to be done.
             if missing.is_empty() && parts.len() == 1 {

@@ -85,6 +85,12 @@ impl Held {
         self.blobs.contains_key(digest)
     }
 
+    /// Whether an image is there by this name, and is the one with this manifest.
+    pub fn names(&self, name: &str, manifest: &Digest) -> bool {
+        let named = self.images.get(name);
+        named.is_some_and(|named| named.digest == *manifest)
+    }
+
     /// The blob that is a layer, in whatever compression, with its size.
     pub fn layer(&self, diff_id: &Digest) -> Option<(&Digest, u64)> {
         let blob = self.layers.get(diff_id)?;
@@ -123,6 +129,8 @@ mod tests {
         // Listed, but its file is gone.
         assert!(!held.has(&d) && held.layer(&d).is_none());
         assert_eq!(held.images["docker.io/me/app:1"].size, "77.1 MiB");
+        assert!(held.names("docker.io/me/app:1", &a));
+        assert!(!held.names("docker.io/me/app:1", &b) && !held.names("docker.io/me/app:2", &a));
     }
 
     #[test]

@@ -98,6 +98,16 @@ struct Platform {
     os: String,
 }
 
+impl Platform {
+    fn is(&self, os: &str, architecture: &str) -> bool {
+        self.os == os && self.architecture == architecture
+    }
+
+    fn is_none(&self) -> bool {
+        self.is("unknown", "unknown")
+    }
+}
+
 /// An entry of Docker's `manifest.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -135,6 +145,16 @@ struct RootFs {
     diff_ids: Vec<String>,
 }
 
+/// The images that an `index.json` lists by name, with the digests of their manifests.
+pub fn listed(index: &[u8]) -> Result<BTreeMap<String, Digest>, serde_json::Error> {
+    let index: Index = serde_json::from_slice(index)?;
+    let listed = index.manifests.iter().filter_map(|descriptor| {
+        let name = name::whole(&own_name(descriptor)?)?;
+        Some((name, Digest::parse(&descriptor.digest)?))
+    });
+    Ok(listed.collect())
+}
+
 /// Reads an archive's table of contents. `architecture` is that of the nodes, as Go names it.
 pub fn images(
     archive: &Archive,
@@ -151,8 +171,8 @@ pub fn images(
     } else if archive.has("index.json") {
         let index: Index = reader.json("index.json")?;
         let mut images = Vec::new();
-        for descriptor in &index.manifests {
-            reader.oci(descriptor, &[], 0, &mut images)?;
+        for descriptor in reader.fitting(index, "index.json")? {
+            reader.oci(&descriptor, &[], 0, &mut images)?;
         }
         images
     } else {
@@ -254,6 +274,41 @@ impl<S: Read + Seek> Reader<'_, S> {
         diff_ids.collect()
     }
 
+    /// Of each image of an index what is for these nodes; without a platform that may be anything.
+    fn fitting(&self, index: Index, shown: &str) -> Result<Vec<Descriptor>, ArchiveError> {
+        let mut images: BTreeMap<Option<String>, Vec<Descriptor>> = BTreeMap::new();
+        for one in index.manifests {
+            // What only tells how an image was made is listed beside it.
+            if !one.platform.as_ref().is_some_and(Platform::is_none) {
+                images.entry(own_name(&one)).or_default().push(one);
+            }
+        }
+        let mut fitting = Vec::new();
+        for (name, all) in images {
+            let (fits, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| {
+                let platform = one.platform.as_ref();
+                platform.is_none_or(|platform| platform.is("linux", self.architecture))
+            });
+            if fits.is_empty() {
+                let others = others.iter().filter_map(|one| one.platform.as_ref());
+                let platforms: BTreeSet<String> = others
+                    .map(|platform| format!("{}/{}", platform.os, platform.architecture))
+                    .collect();
+                let platforms: Vec<String> = platforms.into_iter().collect();
+                return Err(ArchiveError::Image {
+                    image: name.unwrap_or_else(|| shown.to_owned()),
+                    problem: format!(
+                        "it is for {}, and the nodes are linux/{}",
+                        platforms.join(", "),
+                        self.architecture
+                    ),
+                });
+            }
+            fitting.extend(fits);
+        }
+        Ok(fitting)
+    }
+
     /// The form of an OCI layout: a manifest, or an index of which the nodes' platform is taken.
     fn oci(
         &mut self,
@@ -268,13 +323,14 @@ impl<S: Read + Seek> Reader<'_, S> {
         match descriptor.media_type.as_str() {
             INDEX | DOCKER_INDEX if depth < DEEPEST => {
                 let index: Index = self.json(&file)?;
-                let fits = |one: &&Descriptor| {
-                    one.platform.as_ref().is_none_or(|platform| {
-                        platform.os == "linux" && platform.architecture == self.architecture
-                    })
-                };
-                let fitting: Vec<Descriptor> =
-                    index.manifests.iter().filter(fits).cloned().collect();
+                let shown = all.first().unwrap_or(&descriptor.digest);
+                let fitting = self.fitting(index, shown)?;
+                if fitting.is_empty() {
+                    return Err(ArchiveError::Image {
+                        image: shown.clone(),
+                        problem: "its index lists no image".to_owned(),
+                    });
+                }
                 for one in &fitting {
                     self.oci(one, &all, depth + 1, found)?;
                 }

@@ -15,16 +15,31 @@ const CHUNK: u64 = 1 << 20;
 /// Tar archives are made of blocks.
 const BLOCK: u64 = 512;
 
+/// A runtime that hangs answers nobody, and nobody ends the question in the node when the program has ended.
+const ASKING: [&str; 4] = ["timeout", "-k", "1", "20"];
+/// Longer than any import takes: only what hangs is ended.
+const IMPORTING: [&str; 4] = ["timeout", "-k", "1", "3600"];
+/// How `timeout` ends where it has ended something, and where it had to kill it.
+const TOO_LATE: [i64; 2] = [124, 137];
+
 /// What a node has.
 pub async fn ask(engine: &Engine, container: &str) -> Result<Held, EngineError> {
-    let answer = engine.exec(container, &["sh", "-c", ASK]).await?;
+    let command = [&ASKING[..], &["sh", "-c", ASK]].concat();
+    let answer = engine.exec(container, &command).await?;
     if answer.status == 0 {
         return Ok(Held::read(&answer.text()));
+    }
+    let mut output = answer.tail(5);
+    if TOO_LATE.contains(&answer.status) {
+        output.push(format!(
+            "containerd has not answered within {} s",
+            ASKING[3]
+        ));
     }
     Err(EngineError::Failed {
         action: format!("ask {container} for its images"),
         status: answer.status,
-        output: answer.tail(5),
+        output,
     })
 }
 
@@ -36,7 +51,8 @@ pub async fn send(
     spool: &Arc<File>,
     passed: impl FnMut(u64) + Send + 'static,
 ) -> Result<(), EngineError> {
-    let command = ["ctr", "-n", "k8s.io", "images", "import", "-"];
+    let import = ["ctr", "-n", "k8s.io", "images", "import", "-"];
+    let command = [&IMPORTING[..], &import].concat();
     let input = tar(bundle.parts.clone(), Arc::clone(spool), passed);
     let done = engine.exec_with_input(container, &command, input).await?;
     let failed = |status, output| {
@@ -50,10 +66,8 @@ pub async fn send(
         return failed(done.status, done.tail(10));
     }
     let held = ask(engine, container).await?;
-    let lacking = bundle.images.iter().find(|(name, manifest)| {
-        let there = held.images.get(name);
-        there.is_none_or(|there| there.digest != *manifest)
-    });
+    let mut images = bundle.images.iter();
+    let lacking = images.find(|(name, manifest)| !held.names(name, manifest));
     // What was there when it was asked may have been thrown away before the image held it.
     let lost = bundle.blobs.iter().find(|blob| !held.has(blob));
     match (lacking, lost) {

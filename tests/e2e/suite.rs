@@ -54,6 +54,18 @@ fn the_tests_of_kubernetes_run() {
     assert!(signalled.success());
     assert_eq!(running.wait().unwrap().code(), Some(130));
     assert_nothing_stays(&program);
+
+    // A run that fails in the midst of a test: somebody has removed its container.
+    let mut running = program.spawn(&["e2e", TEST]);
+    program.until("a test has a namespace", |program| {
+        !namespaces(program).is_empty()
+    });
+    engine(
+        "DELETE",
+        "/containers/local-cluster-e2e-local-cluster-72?force=1",
+    );
+    assert_eq!(running.wait().unwrap().code(), Some(1));
+    assert_nothing_stays(&program);
 }
 
 fn namespaces(program: &Program) -> String {

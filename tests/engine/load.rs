@@ -143,3 +143,52 @@ fn the_nodes_images_are_listed() {
     let list: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(list["images"][0]["nodes"], json!(["kube-master"]));
 }
+
+#[tokio::test]
+async fn a_runtime_that_hangs_keeps_nobody() {
+    let fake = with(["running"; 3], &[]);
+    for node in ["kube-master", "kube-node-1", "kube-node-2"] {
+        let what = format!("POST /containers/{node}/exec");
+        fake.add(&what, json(201, &json!({ "Id": "e" })));
+    }
+    fake.add("POST /exec/e/start", Answer::UpgradedSilent);
+    let image = json!({ "Id": "sha256:1", "Size": 1000 });
+    fake.add("GET /images/me/app:1/json", json(200, &image));
+    let home = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+        .env_clear()
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", fake.address())
+        .args(["load", "me/app:1"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    fake.until_asked("POST /exec/e/start").await;
+    let sent = std::process::Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    // What was asked ends in the node, too.
+    let asked = fake.only("POST /containers/kube-master/exec").json();
+    assert_eq!(asked["Cmd"][0], json!("timeout"));
+}
+
+#[test]
+fn a_runtime_that_is_too_late_is_told() {
+    let fake = with(["running", "exited", "exited"], &[]);
+    printing(&fake, "");
+    let fake = fake.instead("GET /exec/e/json", json(200, &json!({ "ExitCode": 124 })));
+    let ended = run(&fake, &["image", "list"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended
+            .stderr
+            .contains("containerd has not answered within 20 s"),
+        "{}",
+        ended.stderr
+    );
+}

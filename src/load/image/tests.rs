@@ -84,6 +84,103 @@ fn wrong_archives_are_refused() {
 }
 
 #[test]
+fn an_index_for_other_platforms_is_refused() {
+    let layers: [&[u8]; 1] = [b"one"];
+    let entries = oci("a:1", &layers);
+    let Entry::File(_, manifest) = &entries[1] else {
+        panic!()
+    };
+    let digest = sha(manifest).to_string();
+    let one = |architecture: &str, name: Option<&str>| {
+        let os = if architecture == "unknown" {
+            "unknown"
+        } else {
+            "linux"
+        };
+        let mut one = serde_json::json!({
+            "mediaType": MANIFEST, "digest": digest, "size": 1, "platform": { "os": os, "architecture": architecture },
+        });
+        if let Some(name) = name {
+            one["annotations"] = serde_json::json!({ "io.containerd.image.name": name });
+        }
+        one
+    };
+    let nested = |manifests: &[serde_json::Value]| {
+        let inner = serde_json::json!({ "manifests": manifests }).to_string();
+        let top = serde_json::json!({ "manifests": [{
+            "mediaType": INDEX, "digest": sha(inner.as_bytes()).to_string(), "size": 1,
+            "annotations": { "io.containerd.image.name": "b:2" },
+        }]});
+        let mut entries = entries.clone();
+        entries[0] = file("index.json", top.to_string());
+        let path = format!("blobs/sha256/{}", sha(inner.as_bytes()).hex());
+        entries.push(file(&path, inner));
+        entries
+    };
+    let flat = |manifests: &[serde_json::Value]| {
+        let mut entries = entries.clone();
+        let top = serde_json::json!({ "manifests": manifests });
+        entries[0] = file("index.json", top.to_string());
+        entries
+    };
+    let foreign = "image `b:2`: it is for linux/arm64, linux/s390x, and the nodes are linux/amd64";
+    let (arm, s390, unknown) = (one("arm64", None), one("s390x", None), one("unknown", None));
+    for (entries, expected) in [
+        (
+            nested(&[s390.clone(), arm.clone(), unknown.clone()]),
+            foreign,
+        ),
+        (
+            nested(std::slice::from_ref(&unknown)),
+            "image `b:2`: its index lists no image",
+        ),
+        (nested(&[]), "image `b:2`: its index lists no image"),
+        (
+            flat(&[one("arm64", Some("b:2")), one("s390x", Some("b:2"))]),
+            foreign,
+        ),
+        // What is there of one image is no excuse for another.
+        (
+            flat(&[
+                one("amd64", Some("a:1")),
+                one("arm64", Some("b:2")),
+                one("s390x", Some("b:2")),
+            ]),
+            foreign,
+        ),
+    ] {
+        assert_eq!(told(&entries), expected);
+    }
+    // Of several platforms of one image the nodes' own is taken.
+    for entries in [
+        flat(&[
+            one("arm64", Some("b:2")),
+            one("amd64", Some("b:2")),
+            unknown.clone(),
+        ]),
+        nested(&[arm, one("amd64", None), unknown]),
+    ] {
+        let images = images_of(&entries).unwrap();
+        assert_eq!(images.len(), 1);
+    }
+}
+
+#[test]
+fn an_index_lists_images_by_name() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let index = serde_json::json!({ "manifests": [
+        { "mediaType": MANIFEST, "digest": digest, "size": 1, "annotations": { "io.containerd.image.name": "b:2" } },
+        { "mediaType": MANIFEST, "digest": digest, "size": 1 },
+    ]});
+    let listed = listed(index.to_string().as_bytes()).unwrap();
+    let expected = (
+        "docker.io/library/b:2".to_owned(),
+        Digest::parse(&digest).unwrap(),
+    );
+    assert_eq!(listed, [expected].into());
+}
+
+#[test]
 fn an_index_leads_to_the_nodes_platform_and_not_in_circles() {
     let layers: [&[u8]; 1] = [b"one"];
     let mut entries = oci("a:1", &layers);
