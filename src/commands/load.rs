@@ -397,7 +397,7 @@ fn megabytes(bytes: u64) -> String {
 }
 
 /// A bar that moves by megabytes.
-struct Bar {
+pub(super) struct Bar {
     reporter: Reporter,
     item: String,
     total: Option<u64>,
@@ -407,7 +407,7 @@ struct Bar {
 impl Bar {
     const STEP: u64 = 1 << 20;
 
-    fn new(reporter: &Reporter, item: &str, total: Option<u64>) -> Self {
+    pub(super) fn new(reporter: &Reporter, item: &str, total: Option<u64>) -> Self {
         Self {
             reporter: reporter.clone(),
             item: item.to_owned(),
@@ -416,7 +416,7 @@ impl Bar {
         }
     }
 
-    fn show(&mut self, done: u64) {
+    pub(super) fn show(&mut self, done: u64) {
         if done >= self.shown + Self::STEP {
             self.shown = done;
             self.reporter.send(Event::Progress {
@@ -429,7 +429,7 @@ impl Bar {
         }
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.reporter.send(Event::ProgressFinished {
             item: self.item.clone(),
         });

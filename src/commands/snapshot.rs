@@ -70,6 +70,19 @@ pub(super) async fn whole(engine: &Engine, snapshot: &Snapshot) -> Result<bool, 
     whole.map_err(|source| unseen(snapshot, source))
 }
 
+/// Whether it may be replaced: it is known not to be whole. Of one that nobody can look into, or that another version has
+/// made, nothing is known.
+pub(super) async fn is_worthless(engine: &Engine, snapshot: &Snapshot) -> Result<bool, Error> {
+    if snapshot.refusal().is_some() {
+        return Ok(false);
+    }
+    match is_whole(engine, snapshot).await {
+        // It is without its image.
+        Err(error) if error.status() == Some(404) => Ok(false),
+        whole => Ok(!whole.map_err(|source| unseen(snapshot, source))?),
+    }
+}
+
 fn unseen(snapshot: &Snapshot, source: EngineError) -> Error {
     Error::other(format!("look into snapshot `{}`", snapshot.name), source)
 }
@@ -107,7 +120,7 @@ pub(super) async fn save(session: &Session, name: Option<&str>) -> Result<u8, Er
     let standing = recover(session, &engine, &facts, &identity, &cancel).await?;
     let master = standing.master().ok_or_else(|| identity.absent())?;
     if let Some(old) = of_cluster(&engine, &identity).await?.get(&name)
-        && whole(&engine, old).await?
+        && !is_worthless(&engine, old).await?
     {
         return Err(Error::with_hint(
             format!("there is a snapshot `{name}` already"),

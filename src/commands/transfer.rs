@@ -1,22 +1,25 @@
 //! `snapshot export` and `snapshot import`: a snapshot with all that it needs, as one file.
 
 use super::image;
+use super::load::Bar;
 use super::recovery::recover;
 use super::restore::usable;
 use super::session::{Identity, Session};
-use super::snapshot::{begin, check_name, named, of_cluster, whole};
+use super::snapshot::{begin, check_name, is_worthless, named, of_cluster};
 use super::surroundings::Surroundings;
 use crate::cluster::{ClusterId, ClusterSpec, DEFAULT_VERSION, Names};
 use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, cluster_labels, transfer};
+use crate::report::Reporter;
 use crate::signal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::file::{self, FileProblem, Kind, Manifest, Writer};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -76,10 +79,10 @@ pub(super) async fn export(session: &Session, name: &str, path: &Path) -> Result
     Ok(exit_code::OK)
 }
 
-/// The file as long as it is not whole.
+/// The file as long as it is not whole. What has this name is ours: it is replaced without a word.
 fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
+    name.push(".local-cluster-export");
     PathBuf::from(name)
 }
 
@@ -131,15 +134,22 @@ impl Exporting<'_> {
             let reporter = &self.session.reporter;
             let writing = async {
                 let mut part = writer.part(kind).map_err(unwritten)?;
+                let mut bar = Bar::new(reporter, title(kind), None);
+                let mut taken = 0;
+                let take = |bytes: &[u8]| {
+                    taken += bytes.len() as u64;
+                    bar.show(taken);
+                    part.take(bytes)
+                };
                 let (rights, cancel) = (self.rights, self.cancel);
-                transfer::write(engine, snapshot, kind, rights, &mut part, cancel)
-                    .await
-                    .map_err(failed)?;
+                let written = transfer::write(engine, snapshot, kind, rights, cancel, take).await;
+                bar.finish();
+                written.map_err(failed)?;
                 part.finish().map_err(unwritten)
             };
             writer = execute::stage(title(kind), reporter, times, Box::pin(writing)).await?;
         }
-        let preload_is = transfer::identity(engine, snapshot, &snapshot.of.preload)
+        let preload_is = transfer::identity(engine, snapshot, &snapshot.of.preload, true)
             .await
             .map_err(failed)?;
         let manifest = Manifest::new(
@@ -163,6 +173,65 @@ fn title(kind: Kind) -> &'static str {
     }
 }
 
+/// A file that was opened once, however often it is read, each time from a place of its own; whoever waits is told how far.
+struct Reading {
+    file: Arc<File>,
+    at: u64,
+    read: u64,
+    bar: Bar,
+}
+
+impl Read for Reading {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(bytes, self.at)?;
+        self.at += read as u64;
+        self.read += read as u64;
+        self.bar.show(self.read);
+        Ok(read)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.bar.finish();
+    }
+}
+
+/// The file that is imported.
+struct Source {
+    file: Arc<File>,
+    size: u64,
+    reporter: Reporter,
+}
+
+impl Source {
+    fn open(path: &Path, reporter: &Reporter) -> io::Result<Self> {
+        let file = File::open(path)?;
+        Ok(Self {
+            size: file.metadata()?.len(),
+            file: Arc::new(file),
+            reporter: reporter.clone(),
+        })
+    }
+
+    fn read(&self, item: &str, at: u64, size: u64) -> Reading {
+        Reading {
+            file: Arc::clone(&self.file),
+            at,
+            read: 0,
+            bar: Bar::new(&self.reporter, item, Some(size)),
+        }
+    }
+
+    /// A part's tar archive, once the file is checked.
+    fn part(&self, manifest: &Manifest, kind: Kind) -> io::Result<impl Read + Send + use<>> {
+        let parts = manifest.parts.iter().filter(|part| part.kind == kind);
+        let size = parts.map(|part| part.size).sum();
+        let from = self.read(title(kind), file::offset(manifest, kind), size);
+        file::open(from, manifest, kind)
+    }
+}
+
 /// `snapshot import`.
 pub(super) async fn import(
     session: &Session,
@@ -177,13 +246,12 @@ pub(super) async fn import(
     let (engine, facts, identity, _lock) = begin(session, "snapshot import").await?;
     recover(session, &engine, &facts, &identity, &cancel).await?;
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
+    let source = Source::open(path, &session.reporter)
+        .map_err(|source| refused(path, FileProblem::Read(source)))?;
     let checking = async {
-        let (opened, architecture) = (path.to_owned(), facts.go_architecture().to_owned());
-        let checked = tokio::task::spawn_blocking(move || {
-            let file = File::open(&opened).map_err(FileProblem::Read)?;
-            let size = file.metadata().map_err(FileProblem::Read)?.len();
-            file::check(BufReader::new(file), size, &architecture)
-        });
+        let (size, architecture) = (source.size, facts.go_architecture().to_owned());
+        let all = BufReader::new(source.read("file", 0, size));
+        let checked = tokio::task::spawn_blocking(move || file::check(all, size, &architecture));
         let checked = checked.await.map_err(|source| refused(path, source))?;
         checked.map_err(|problem| refused(path, problem))
     };
@@ -191,8 +259,7 @@ pub(super) async fn import(
     let snapshot = snapshot(session, &identity, &manifest, name)?;
     let there = of_cluster(&engine, &identity).await?;
     if let Some(old) = there.get(&snapshot.name)
-        && usable(&engine, old, &identity).await.is_ok()
-        && whole(&engine, old).await?
+        && !is_worthless(&engine, old).await?
     {
         return Err(Error::with_hint(
             format!("there is a snapshot `{}` already", snapshot.name),
@@ -208,6 +275,7 @@ pub(super) async fn import(
         engine: &engine,
         facts: &facts,
         path,
+        source: &source,
         manifest: &manifest,
         cancel: &cancel,
     };
@@ -256,6 +324,7 @@ struct Importing<'a> {
     engine: &'a Engine,
     facts: &'a Facts,
     path: &'a Path,
+    source: &'a Source,
     manifest: &'a Manifest,
     cancel: &'a CancellationToken,
 }
@@ -282,12 +351,16 @@ impl Importing<'_> {
         if image.map_err(failed)?.is_none() {
             let loading = async {
                 let archive = self.open(Kind::Image)?;
-                transfer::load_image(engine, &snapshot, archive, cancel)
+                engine
+                    .load_image(&snapshot.of.image, archive, cancel)
                     .await
                     .map_err(failed)
             };
             execute::stage(title(Kind::Image), reporter, times, Box::pin(loading)).await?;
         }
+        transfer::settle_rights(engine, &snapshot)
+            .await
+            .map_err(failed)?;
         let rights = rights(session, engine, facts, &snapshot, cancel).await?;
         if self.needs_preload(&mut snapshot).await? {
             let filling = async {
@@ -309,9 +382,9 @@ impl Importing<'_> {
         Ok(snapshot)
     }
 
-    fn open(&self, kind: Kind) -> Result<impl io::Read + Send + use<>, Error> {
-        let open = || file::open(File::open(self.path)?, self.manifest, kind);
-        open().map_err(|source| refused(self.path, source))
+    fn open(&self, kind: Kind) -> Result<impl Read + Send + use<>, Error> {
+        let part = self.source.part(self.manifest, kind);
+        part.map_err(|source| refused(self.path, source))
     }
 
     /// Whether the preload volume is missing. One of the same name may have been made here: then the nodes, which go by
@@ -321,7 +394,7 @@ impl Importing<'_> {
         if there.get(&snapshot.of.preload) != Some(&true) {
             return Ok(true);
         }
-        let is = transfer::identity(self.engine, snapshot, &snapshot.of.preload)
+        let is = transfer::identity(self.engine, snapshot, &snapshot.of.preload, false)
             .await
             .map_err(|source| refused(self.path, source))?;
         if is == self.manifest.preload_is {
@@ -329,5 +402,47 @@ impl Importing<'_> {
         }
         snapshot.of.preload = format!("{}-{}", snapshot.of.preload, &self.manifest.preload_is[..8]);
         Ok(there.get(&snapshot.of.preload) != Some(&true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Event;
+
+    /// What was checked is what is used, whatever the path leads to by then.
+    #[test]
+    fn the_file_that_was_opened_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, vec![1; 3 << 20]).unwrap();
+        let (reporter, events) = Reporter::memory();
+        let source = Source::open(&path, &reporter).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, vec![2; 9]).unwrap();
+        let (mut all, mut rest) = (Vec::new(), Vec::new());
+        let mut other = source.read("rest", (3 << 20) - 5, 5);
+        source
+            .read("file", 0, source.size)
+            .read_to_end(&mut all)
+            .unwrap();
+        other.read_to_end(&mut rest).unwrap();
+        assert!(all == vec![1; 3 << 20] && rest == [1; 5]);
+        let events = events.lock().unwrap();
+        assert!(
+            matches!(&events[0], Event::Progress { item, total: Some(total), .. } if item == "file" && *total == 3 << 20)
+        );
+        assert!(matches!(
+            events.last(),
+            Some(Event::ProgressFinished { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_written_has_a_name_that_is_nobody_else_s() {
+        assert_eq!(
+            part_of(Path::new("a/one.snapshot")),
+            Path::new("a/one.snapshot.local-cluster-export")
+        );
     }
 }

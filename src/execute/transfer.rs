@@ -5,17 +5,17 @@ use super::snapshot::SNAPSHOT_JOB;
 use crate::engine::{Engine, EngineError, Job, Mount, Rights, label};
 use crate::image::job_labels;
 use crate::snapshot::Snapshot;
-use crate::snapshot::file::{Kind, PartWriter};
+use crate::snapshot::file::Kind;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use tokio_util::sync::CancellationToken;
 
 /// Where the job's script is.
 const SCRIPT: &str = "/usr/local/lib/local-cluster/archive";
 
-/// What the label of the jobs that fill preload volumes from files says.
+/// What the label of the jobs says that have to do with what is nobody's alone, images and preload volumes: they go with
+/// these where a run was killed, and work under their lock.
 const IMPORT_JOB: &str = "import";
 
 /// The databases of a containerd that was filled: no two fillings make the same.
@@ -25,13 +25,20 @@ const DATABASES: [&str; 2] = [
 ];
 
 /// Tells a preload volume from every other, be it of the same name: nodes have the databases of the one that they were
-/// made with, and go by their numbers.
+/// made with, and go by their numbers. A snapshot that is there already holds the volume.
 pub async fn identity(
     engine: &Engine,
     snapshot: &Snapshot,
     preload: &str,
+    is_there: bool,
 ) -> Result<String, EngineError> {
     let mut look = job(snapshot, "identity", "look", preload, true);
+    if is_there {
+        // So that it is known whose it is.
+        look.mounts.push(mount(&snapshot.volume, "/of", true));
+    } else {
+        look.labels = job_labels(IMPORT_JOB);
+    }
     // It never runs: what is in the volume of a container can be read all the same.
     look.rights = None;
     engine.create_job(&look).await?;
@@ -52,18 +59,17 @@ pub async fn identity(
     Ok(crate::source::digest::hex(&digest.finalize()))
 }
 
-/// Writes a part of a snapshot into a file.
+/// Hands on a part of a snapshot, as a tar archive.
 pub async fn write(
     engine: &Engine,
     snapshot: &Snapshot,
     kind: Kind,
     rights: &Rights,
-    to: &mut PartWriter<File>,
     cancel: &CancellationToken,
+    take: impl FnMut(&[u8]) -> io::Result<()> + Send,
 ) -> Result<(), EngineError> {
     let volume = match kind {
         Kind::Image => {
-            let take = |bytes: &[u8]| to.take(bytes);
             return engine.save_image(&snapshot.of.image, cancel, take).await;
         }
         Kind::Preload => &snapshot.of.preload,
@@ -75,30 +81,22 @@ pub async fn write(
         // So that it is known whose it is.
         job.mounts.push(mount(&snapshot.volume, "/of", true));
     }
-    let worked = engine
-        .stream_job(&job, None, cancel, |bytes| to.take(bytes))
-        .await;
+    let worked = engine.stream_job(&job, None, cancel, take).await;
     let removed = engine.remove_container(&job.name).await;
     worked.and(removed)
 }
 
-/// Loads the node image of a snapshot, and sees to it that it says which rights nodes get here: elsewhere it may have been
-/// others.
-pub async fn load_image(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    archive: impl Read + Send + 'static,
-    cancel: &CancellationToken,
-) -> Result<(), EngineError> {
+/// Sees to it that the node image of a snapshot says which rights nodes get here: where it was made it may have been
+/// others. One that was there already may be what a run that was killed has loaded.
+pub async fn settle_rights(engine: &Engine, snapshot: &Snapshot) -> Result<(), EngineError> {
     let image = &snapshot.of.image;
-    engine.load_image(image, archive, cancel).await?;
     let rights = engine.probe_rights(image).await?.to_string();
     let labels = engine.image_labels(image).await?.unwrap_or_default();
     if labels.get(label::RIGHTS) == Some(&rights) {
         return Ok(());
     }
     let mut base = job(snapshot, "rights", "look", &snapshot.volume, true);
-    base.rights = None;
+    base.labels = job_labels(IMPORT_JOB);
     base.mounts.clear();
     engine.create_job(&base).await?;
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Component;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The form of the file. Another form is another number.
 const FORMAT: u32 = 1;
@@ -145,12 +147,11 @@ impl Manifest {
 
     /// Whether this program can use it on this architecture.
     fn fits(&self, architecture: &str) -> Result<(), FileProblem> {
-        let we = env!("CARGO_PKG_VERSION");
-        if self.version != we || self.format != FORMAT {
-            return Err(FileProblem::Foreign(format!(
-                "it was made by version {} of local-cluster, and this is {we}",
-                self.version
-            )));
+        if self.version != env!("CARGO_PKG_VERSION") || self.format != FORMAT {
+            return Err(of_version(&self.version));
+        }
+        if !is_word(&self.architecture) {
+            return Err(FileProblem::Other);
         }
         if self.architecture != architecture {
             return Err(FileProblem::Foreign(format!(
@@ -159,7 +160,7 @@ impl Manifest {
             )));
         }
         let odd = |what: &str| Err(FileProblem::Damaged(format!("it has no usable {what}")));
-        // All of these become names of something.
+        // All of these become names of something, or are told to people.
         if name_fault(&self.name).is_some() {
             return odd("name");
         }
@@ -174,6 +175,14 @@ impl Manifest {
         {
             return odd("digest of its preload volume");
         }
+        let at = OffsetDateTime::parse(&self.of.at, &Rfc3339).ok();
+        if at.and_then(|at| at.format(&Rfc3339).ok()).as_ref() != Some(&self.of.at) {
+            return odd("time");
+        }
+        let mut settings = self.of.settings.iter();
+        if settings.any(|(key, value)| (key.clone() + value).contains(char::is_control)) {
+            return odd("list of nodes and settings");
+        }
         let members = Names::members_named(self.of.nodes.iter().map(String::as_str));
         let spec = ClusterSpec::of_fingerprint(self.cluster_id, None, &self.of.settings, members);
         let nodes = spec.map(|spec| spec.nodes.into_iter().map(|node| node.name));
@@ -186,6 +195,23 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// The refusal of what another version has made.
+fn of_version(version: &str) -> FileProblem {
+    if !is_word(version) {
+        return FileProblem::Other;
+    }
+    FileProblem::Foreign(format!(
+        "it was made by version {version} of local-cluster, and this is {}",
+        env!("CARGO_PKG_VERSION")
+    ))
+}
+
+/// Whether it can be told to people as it is.
+fn is_word(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    !text.is_empty() && text.len() <= 64 && text.chars().all(fits)
 }
 
 /// Whether a name is one of ours with this beginning, and could be nothing else.
@@ -358,10 +384,7 @@ fn manifest(file: &mut impl Read, has: u64, architecture: &str) -> Result<Manife
     let said: serde_json::Value = serde_json::from_slice(&text).map_err(|_| FileProblem::Other)?;
     let manifest: Manifest =
         serde_json::from_value(said.clone()).map_err(|_| match said["version"].as_str() {
-            Some(version) if version != env!("CARGO_PKG_VERSION") => FileProblem::Foreign(format!(
-                "it was made by version {version} of local-cluster, and this is {}",
-                env!("CARGO_PKG_VERSION")
-            )),
+            Some(version) if version != env!("CARGO_PKG_VERSION") => of_version(version),
             _ => FileProblem::Other,
         })?;
     manifest.fits(architecture)?;
@@ -413,13 +436,8 @@ pub fn offset(manifest: &Manifest, kind: Kind) -> u64 {
     entry(MANIFEST_SIZE) + before.map(|part| entry(part.size)).sum::<u64>() + BLOCK
 }
 
-/// A part's tar archive, of a file that was checked.
-pub fn open<F: Read + Seek>(
-    mut file: F,
-    manifest: &Manifest,
-    kind: Kind,
-) -> io::Result<impl Read + use<F>> {
-    file.seek(SeekFrom::Start(offset(manifest, kind)))?;
+/// A part's tar archive, of a file that was checked and is read from the part's [`offset`] on.
+pub fn open<F: Read>(file: F, manifest: &Manifest, kind: Kind) -> io::Result<impl Read + use<F>> {
     let part = manifest.parts.iter().find(|part| part.kind == kind);
     let part = part.ok_or_else(|| io::Error::other("the part is missing"))?;
     let packed = file.take(part.size);
@@ -451,7 +469,7 @@ fn look_into(part: &Part, manifest: &Manifest, content: impl Read) -> Result<(),
         if !stays(&path) || link.is_some_and(|link| !stays(&link)) {
             return Err(odd(&format!(
                 "leads out of its place with {}",
-                path.display()
+                path.display().to_string().escape_debug()
             )));
         }
         if part.kind == Kind::Image && path.as_os_str() == MANIFEST {

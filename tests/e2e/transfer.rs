@@ -1,8 +1,10 @@
 //! A snapshot that becomes a file and a snapshot again.
 
 use crate::program::{Program, engine};
+use local_cluster::snapshot::file::check;
+use serde_json::Value;
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,14 +28,24 @@ fn a_snapshot_goes_through_a_file() {
 
     killed(&program, &["snapshot", "export", "one", path], || {
         // What is there under that name is whole.
-        let _ = fs::remove_file(&file);
+        if file.exists() {
+            assert_whole(&file);
+            fs::remove_file(&file).unwrap();
+        }
     });
     program.ok(&["snapshot", "export", "one", path]);
     assert_eq!(
         fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    assert!(!program.home().join("one.snapshot.part").exists());
+    assert_whole(&file);
+    let beside = fs::read_dir(program.home()).unwrap();
+    let beside = beside.map(|entry| entry.unwrap().file_name());
+    let part = |name: &std::ffi::OsString| {
+        let name = name.to_str().unwrap();
+        name.starts_with("one.snapshot") && name != "one.snapshot"
+    };
+    assert_eq!(beside.filter(part).count(), 0);
     let (_, text) = program.fails(&["snapshot", "export", "one", path]);
     assert!(text.contains("already"), "{text}");
     let (_, text) = program.fails(&["snapshot", "import", path]);
@@ -42,12 +54,23 @@ fn a_snapshot_goes_through_a_file() {
     program.ok(&["clean"]);
     damaged(&program, &file);
     killed(&program, &["snapshot", "import", path], || {
-        let list = program.ok(&["snapshot", "list"]);
-        assert!(
-            list.is_empty() || list.contains("whole") || list.contains("incomplete"),
-            "{list}"
-        );
-        program.run(&["snapshot", "rm", "one"]);
+        // It is there wholly, or counts for nothing and is not in the way of the next.
+        match state(&program).as_deref() {
+            None => {
+                let (_, text) = program.fails(&["snapshot", "restore", "one"]);
+                assert!(text.contains("there is no snapshot `one`"), "{text}");
+            }
+            Some("incomplete") => {
+                let (_, text) = program.fails(&["snapshot", "restore", "one"]);
+                assert!(text.contains("was never completed"), "{text}");
+            }
+            Some("whole") => {
+                let (_, text) = program.fails(&["snapshot", "import", path]);
+                assert!(text.contains("there is a snapshot `one` already"), "{text}");
+                program.ok(&["snapshot", "rm", "one"]);
+            }
+            other => panic!("{other:?}"),
+        }
     });
     program.ok(&["snapshot", "import", path]);
     program.ok(&["snapshot", "restore", "one"]);
@@ -80,6 +103,31 @@ fn a_snapshot_goes_through_a_file() {
         !left.contains("local-cluster-213") && !left.contains("local-cluster-214"),
         "{left}"
     );
+}
+
+/// The file is one that can be imported.
+fn assert_whole(file: &Path) {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let opened = BufReader::new(fs::File::open(file).unwrap());
+    check(opened, fs::metadata(file).unwrap().len(), architecture).unwrap();
+}
+
+/// What the list says of snapshot `one`; nothing where that is not there.
+fn state(program: &Program) -> Option<String> {
+    let list = program.ok(&["snapshot", "list", "--output", "json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    match list["snapshots"].as_array().unwrap().as_slice() {
+        [] => None,
+        [one] => {
+            assert_eq!(one["name"], "one", "{list}");
+            Some(one["state"].as_str().unwrap().to_owned())
+        }
+        _ => panic!("{list}"),
+    }
 }
 
 /// A command that is killed at any age leaves nothing that is in its way the next time.

@@ -74,7 +74,8 @@ fn what_was_written_is_read() {
     assert!(file.len() as u64 == manifest.file_size() && file.len() < 100_000);
     for (kind, wanted) in Kind::ALL.into_iter().zip(parts()) {
         let mut content = Vec::new();
-        let mut part = open(Cursor::new(&file), &manifest, kind).unwrap();
+        let from = usize::try_from(offset(&manifest, kind)).unwrap();
+        let mut part = open(&file[from..], &manifest, kind).unwrap();
         part.read_to_end(&mut content).unwrap();
         assert!(content == wanted, "{kind:?}");
     }
@@ -113,6 +114,15 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         refusal(|manifest| manifest.architecture = "arm64".to_owned()),
         "it is for arm64, and this engine is amd64"
     );
+    for hostile in ["\u{1b}[2J", "", "9.9.9\n", &"9".repeat(65)] {
+        let by = |change: fn(&mut Manifest, String)| {
+            let file = written(parts(), |manifest| change(manifest, hostile.to_owned()));
+            checked(&file).unwrap_err()
+        };
+        let other = "it is not a snapshot that `local-cluster snapshot export` has made";
+        assert_eq!(by(|manifest, text| manifest.version = text), other);
+        assert_eq!(by(|manifest, text| manifest.architecture = text), other);
+    }
     let odd = |what: &str| format!("it is damaged: it has no usable {what}");
     for name in ["../x", "", "a/b", "A", "clone.x"] {
         let file = written(parts(), |manifest| name.clone_into(&mut manifest.name));
@@ -153,6 +163,24 @@ fn what_does_not_fit_is_refused_with_the_reason() {
         nodes
     );
     assert_eq!(refusal(|manifest| manifest.of.settings.clear()), nodes);
+    for (key, value) in [("a", "\u{1b}[2J"), ("\n", "")] {
+        let file = written(parts(), |manifest| {
+            let settings = &mut manifest.of.settings;
+            settings.insert(key.to_owned(), value.to_owned());
+        });
+        assert_eq!(checked(&file).unwrap_err(), nodes);
+    }
+    for at in [
+        "",
+        "yesterday",
+        "\u{1b}[2J",
+        "2026-11-21",
+        "2026-11-21T12:30:00Z\n",
+        "2026-13-21T12:30:00Z",
+    ] {
+        let file = written(parts(), |manifest| at.clone_into(&mut manifest.of.at));
+        assert_eq!(checked(&file).unwrap_err(), odd("time"), "{at}");
+    }
     assert_eq!(
         refusal(|manifest| manifest.preload_is = "é".repeat(32)),
         odd("digest of its preload volume")
@@ -275,9 +303,10 @@ proptest! {
         if let Ok(after) = checked(&file) {
             for kind in Kind::ALL {
                 let (mut one, mut other) = (Vec::new(), Vec::new());
-                open(Cursor::new(&file), &after, kind).unwrap().read_to_end(&mut one).unwrap();
+                let from = usize::try_from(offset(&after, kind)).unwrap();
+                open(&file[from..], &after, kind).unwrap().read_to_end(&mut one).unwrap();
                 let right = written(parts(), |_| {});
-                open(Cursor::new(&right), &before, kind).unwrap().read_to_end(&mut other).unwrap();
+                open(&right[from..], &before, kind).unwrap().read_to_end(&mut other).unwrap();
                 prop_assert!(one == other);
             }
         }
