@@ -205,6 +205,7 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::FillPreload => images::fill_preload(work).await,
         Step::BuildTests(suite) => images::build_tests(work, suite).await,
         Step::AssembleTests(suite) => images::assemble_tests(work, suite).await,
+        Step::RemoveNetwork(name) => plainly(step, work.engine.remove_network(name).await),
         Step::CreateNetwork => cluster::create_network(work, making()?).await,
         Step::CreateVolume(node) => cluster::create_volume(work, making()?, node).await,
         Step::RemoveNode(node) => cluster::remove_node(work, node).await,

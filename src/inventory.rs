@@ -292,6 +292,7 @@ mod tests {
             name: cluster.to_owned(),
             labels: labels(cluster, ""),
             subnets: Vec::new(),
+            mtu: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::session::Identity;
 use super::standing::Standing;
+use crate::cluster::network::CLONE_MTU;
 use crate::cluster::overlap::{Taken, overlaps};
 use crate::cluster::{ClusterSpec, Role};
 use crate::doctor::{self, Load};
@@ -57,6 +58,16 @@ pub(super) fn check_settings(
     ))
 }
 
+/// Whether a network of ours is not for such a cluster: a clone's carries larger packets than Docker's own choice.
+pub(super) fn is_unfit(network: &Network, spec: &ClusterSpec) -> bool {
+    is_of(network, spec) && (network.mtu == Some(CLONE_MTU)) != spec.network.is_clone()
+}
+
+/// Whether it is the network that this cluster, or an earlier one of its name, was made with.
+fn is_of(network: &Network, spec: &ClusterSpec) -> bool {
+    network.name == spec.network.name && network.labels.contains_key(label::CLUSTER)
+}
+
 /// What the host is to carry.
 pub(super) fn load(stages: &[Stage], image_stages: &[Stage]) -> Load {
     let created = |role: Role| {
@@ -102,7 +113,7 @@ pub(super) fn check_host(facts: &Facts, load: Load, reporter: &Reporter) -> Resu
     Ok(())
 }
 
-/// The ranges of a network that is to be made must be nobody else's.
+/// The ranges of a network that is to be made must be nobody else's. What it has now it may have again.
 pub(super) fn check_ranges(
     spec: &ClusterSpec,
     networks: &[Network],
@@ -123,6 +134,12 @@ pub(super) fn check_ranges(
     if is_local() {
         taken.extend(doctor::host::routes());
     }
+    let own = networks
+        .iter()
+        .filter(|network| is_of(network, spec))
+        .flat_map(|network| &network.subnets);
+    let own: Vec<_> = own.collect();
+    taken.retain(|taken| !own.contains(&&taken.subnet));
     let overlaps: Vec<String> = overlaps(spec, &taken)
         .iter()
         .map(ToString::to_string)

@@ -47,7 +47,20 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
             "remove the cluster with `local-cluster down` and its network with `docker network rm`, then try again",
         ));
     }
-    let stages = plan::snapshot::restore(&spec, &snapshot, network.is_some(), &standing.containers);
+    let unfit = network.filter(|network| preflight::is_unfit(network, &spec));
+    if unfit.is_some() && !standing.containers.is_empty() {
+        return Err(Error::with_hint(
+            "the snapshot is of a clone and the cluster is none, or the other way round: it needs another network",
+            format!(
+                "remove the cluster with `local-cluster{} down`, then try again",
+                identity.flag()
+            ),
+        ));
+    }
+    let kept = network.is_some() && unfit.is_none();
+    let mut stages = plan::snapshot::restore(&spec, &snapshot, kept, &standing.containers);
+    let unfit = unfit.map(|network| network.name.as_str());
+    stages.splice(0..0, plan::clearing(&[], unfit));
     preflight::check_host(&facts, preflight::load(&stages, &[]), &session.reporter)?;
     preflight::check_ranges(&spec, &networks, &stages)?;
 

@@ -130,9 +130,13 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
     standing.name_volumes(&mut spec);
     preflight::check_settings(&spec, networks, identity, &standing)?;
     let mut observed = standing.observe(engine, identity).await?;
-    observed.network = networks
+    let network = networks
         .iter()
-        .any(|network| network.name == spec.network.name);
+        .find(|network| network.name == spec.network.name);
+    // Nothing is in it, or will be when the old nodes are gone.
+    let unfit = network
+        .filter(|network| standing.containers.is_empty() && preflight::is_unfit(network, &spec));
+    observed.network = network.is_some() && unfit.is_none();
     if let Some(kept) = plan::minority(&spec, &observed) {
         return Err(lost(identity, &spec, &kept));
     }
@@ -171,14 +175,14 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         stages = plan::snapshot::restore(&spec, snapshot, observed.network, &[]);
     }
 
-    let removed = plan::clearing(&removed);
     if !removed.is_empty() {
         reporter.note(format!(
             "the nodes that cluster `{}` has are removed: what was done in it is lost",
             identity.names.context()
         ));
-        stages.splice(0..0, removed);
     }
+    let unfit = unfit.map(|network| network.name.as_str());
+    stages.splice(0..0, plan::clearing(&removed, unfit));
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();

@@ -63,6 +63,8 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its IPv4 ranges.
     pub subnets: Vec<Ipv4Network>,
+    /// How large its packets may be, where it was made with a size of its own.
+    pub mtu: Option<u16>,
 }
 
 /// Where a container's port is published, as a client on the engine's host writes it.
@@ -79,6 +81,9 @@ impl fmt::Display for Published {
         write!(formatter, "{}:{}", self.address, self.port)
     }
 }
+
+/// The network's option for the size of its packets.
+const MTU: &str = "com.docker.network.driver.mtu";
 
 fn by_label(label: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![label.to_owned()])])
@@ -244,6 +249,10 @@ impl Engine {
         Ok(found
             .into_iter()
             .map(|network| Network {
+                mtu: network
+                    .options
+                    .as_ref()
+                    .and_then(|options| options.get(MTU)?.parse().ok()),
                 name: network.name.unwrap_or_default(),
                 labels: sorted(network.labels),
                 subnets: network
@@ -276,9 +285,7 @@ impl Engine {
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
-            options: mtu.map(|mtu| {
-                HashMap::from([("com.docker.network.driver.mtu".to_owned(), mtu.to_string())])
-            }),
+            options: mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.to_string())])),
             ipam: Some(Ipam {
                 config: Some(vec![config]),
                 ..Ipam::default()

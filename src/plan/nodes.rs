@@ -63,12 +63,17 @@ pub fn removal(spec: &ClusterSpec, gone: &[NodeSpec], observed: &Observed) -> Ve
     all
 }
 
-/// What makes room for a cluster that takes the place of these containers: they go with their volumes.
-pub fn clearing(old: &[Found]) -> Vec<Stage> {
-    stages([(
-        "old nodes",
-        old.iter().cloned().map(Step::Discard).collect(),
-    )])
+/// What makes room for a cluster that takes the place of these containers, which go with their volumes, and cannot use this
+/// network.
+pub fn clearing(old: &[Found], network: Option<&str>) -> Vec<Stage> {
+    let network = network.map(|name| Step::RemoveNetwork(name.to_owned()));
+    stages([
+        (
+            "old nodes",
+            old.iter().cloned().map(Step::Discard).collect(),
+        ),
+        ("old network", network.into_iter().collect()),
+    ])
 }
 
 /// Whether a node is as it should be, with all phases behind it.

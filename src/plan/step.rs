@@ -28,6 +28,8 @@ pub enum Step {
     BuildTests(Suite),
     /// Assemble the images that Kubernetes' tests ask for.
     AssembleTests(Suite),
+    /// Remove a network that an earlier cluster has left, and that does not fit the one to come.
+    RemoveNetwork(String),
     /// Make the cluster's network.
     CreateNetwork,
     /// Make the volume of a worker that is to come: from now on the cluster is known to have it.
@@ -95,6 +97,9 @@ impl fmt::Display for Step {
             Self::FillPreload => write!(formatter, "unpack the preloaded images"),
             Self::BuildTests(_) => write!(formatter, "build the image that the tests run in"),
             Self::AssembleTests(_) => write!(formatter, "assemble the images of the tests"),
+            Self::RemoveNetwork(name) => {
+                write!(formatter, "remove network {name}, which is made anew")
+            }
             Self::CreateNetwork => write!(formatter, "create the network"),
             Self::CreateVolume(node) => write!(formatter, "create the volume {}", node.volume),
             Self::RemoveNode(node) => write!(

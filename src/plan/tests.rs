@@ -965,6 +965,7 @@ impl Model<'_> {
                 assert!(!from_modules || self.built.contains("kubernetes"));
                 self.observed.preloaded = true;
             }
+            Step::RemoveNetwork(_) => self.observed.network = false,
             Step::CreateNetwork => {
                 assert!(!self.observed.network);
                 self.observed.network = true;

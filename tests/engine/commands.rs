@@ -272,6 +272,47 @@ fn a_network_of_others_is_not_taken() {
     assert_untouched(&fake);
 }
 
+/// The network of a clone carries larger packets than an ordinary cluster's.
+#[test]
+fn a_network_that_a_clone_has_left_is_made_anew() {
+    let labels = json!({ "local-cluster.cluster": "local-cluster", "local-cluster.id": "0" });
+    let planned = |mtu: &str, containers: &Value| {
+        let mut network = network(&labels);
+        network[0]["Options"] = json!({ "com.docker.network.driver.mtu": mtu });
+        let fake = engine(&network, containers);
+        let arguments = [
+            "reup",
+            "--dry-run",
+            "--source",
+            "modules",
+            "--num-nodes",
+            "0",
+        ];
+        let ended = run(&fake, &arguments);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_untouched(&fake);
+        let goes = "  remove network k8s-kubeadm-local-cluster, which is made anew\n[network]\n  create the network";
+        (
+            ended.stdout.contains("network"),
+            ended.stdout.contains(goes),
+            ended.stdout,
+        )
+    };
+    let (_, goes, plan) = planned("1550", &json!([]));
+    assert!(goes, "{plan}");
+    // An engine may have a size of its own for all networks.
+    let (named, _, plan) = planned("1400", &json!([]));
+    assert!(!named, "{plan}");
+    let old = json!([{ "Names": ["/kube-master"], "State": "running", "Labels": { "local-cluster.role": "master",
+        "local-cluster.settings": "{}" } }]);
+    let (_, goes, plan) = planned("1550", &old);
+    assert!(goes, "{plan}");
+    assert!(
+        plan.find("remove kube-master") < plan.find("remove network"),
+        "{plan}"
+    );
+}
+
 /// Two that choose a number at once: Docker gives its range to one of them.
 #[test]
 fn a_label_whose_number_another_run_took_gets_the_next() {
