@@ -4,12 +4,19 @@
 //! than too little: where a word only looks like a secret, it goes. What cannot be known by its looks stays: a secret that
 //! a program writes into its log as a bare word.
 
+mod argument;
+mod name;
+
+use argument::Next;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use regex::bytes::{Captures, Regex};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::LazyLock;
+
+pub use name::is_secret;
+use name::{is_option, is_proxy};
 
 /// What stands where a secret stood.
 pub const MARK: &str = "[redacted]";
@@ -24,6 +31,8 @@ pub struct Redactor {
     key: usize,
     /// The line before named a variable whose value is secret.
     named: bool,
+    /// What the line before said of this one.
+    next: Next,
     /// Below a secret that has lines of its own: what those are indented deeper than.
     block: Option<usize>,
 }
@@ -90,13 +99,10 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         ")"
     ))
 });
-/// An option of a command, and its value as the next word.
-static OPTION: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"(--([a-z][a-z0-9-]*)["']?,?\s+["']?)([^\s"',-][^\s"',]*)"#));
 /// Most lines have nothing of this, and are done.
 static INTEREST: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i-u)private key|pass|token|secret|key|auth|bearer|proxy|credential|://|eyj|gh[pousr]_|github_pat|glpat|xox|name|value",
+        r"(?i-u)private key|pass|pwd|token|secret|key|auth|bearer|proxy|credential|://|eyj|gh[pousr]_|github_pat|glpat|xox|name|value",
     )
 });
 
@@ -110,37 +116,6 @@ static ENCODED_KEY: LazyLock<[String; 3]> = LazyLock::new(|| {
         code[from..whole].to_owned()
     })
 });
-
-/// Whether what stands under this name is a secret.
-pub fn is_secret(name: &str) -> bool {
-    const ENDS: &[&str] = &[
-        "password",
-        "passwd",
-        "passphrase",
-        "token",
-        "secret",
-        "apikey",
-        "secretkey",
-        "accesskey",
-        "privatekey",
-        "keydata",
-        "certificatekey",
-        "encryptionkey",
-        "credential",
-        "credentials",
-    ];
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    plain == "auth" || ENDS.iter().any(|end| plain.ends_with(end))
-}
-
-fn is_proxy(name: &str) -> bool {
-    name.to_ascii_lowercase().trim_end_matches("_proxy").len() < name.len()
-        && !name.eq_ignore_ascii_case("no_proxy")
-}
 
 fn text<'a>(captures: &'a Captures<'_>, group: usize) -> Cow<'a, str> {
     captures.get(group).map_or_else(Cow::default, |found| {
@@ -194,12 +169,20 @@ impl Redactor {
             return self.line(&line[end..]);
         }
         let named = std::mem::take(&mut self.named);
+        let next = std::mem::take(&mut self.next);
         if let Some(indent) = self.block {
             let blank = line.iter().all(u8::is_ascii_whitespace);
             if blank || indent_of(line) > indent {
                 return None;
             }
             self.block = None;
+        }
+        if let Some(item) = argument::item(line, next) {
+            if next == Next::Items {
+                self.next = next;
+            }
+            self.block = item.is_block.then(|| indent_of(line));
+            return Some(item.line.map_or(Cow::Borrowed(line), Cow::Owned));
         }
         let mut line = without_bootstrap_tokens(line);
         line = replace(line, &ENCODED, |found| {
@@ -230,7 +213,9 @@ impl Redactor {
         self.named = NAME
             .captures(&line)
             .is_some_and(|found| is_secret(&text(&found, 1)) || is_proxy(&text(&found, 1)));
-        Some(self.pairs(patterns(line)))
+        let line = self.pairs(patterns(line));
+        self.next = argument::after(&line);
+        Some(line)
     }
 
     /// What stands under a name that says that it is secret.
@@ -265,10 +250,7 @@ impl Redactor {
                 )
             })
         });
-        let line = pairs_within(line);
-        replace(line, &OPTION, |found| {
-            is_secret(&text(found, 2)).then(|| format!("{}{MARK}", text(found, 1)))
-        })
+        argument::options(pairs_within(line))
     }
 }
 
@@ -361,7 +343,21 @@ fn without_bootstrap_tokens(line: &[u8]) -> Cow<'_, [u8]> {
 /// Takes secrets out of an object by its structure, which no form of writing can hide.
 pub fn object(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(object),
+        Value::Array(items) => {
+            let mut is_value = false;
+            for item in items {
+                match item {
+                    Value::String(text) if is_value && !text.starts_with("--") => {
+                        *item = MARK.into();
+                        is_value = false;
+                    }
+                    item => {
+                        object(item);
+                        is_value = item.as_str().is_some_and(is_option);
+                    }
+                }
+            }
+        }
         Value::Object(map) => {
             let name = map.get("name").and_then(Value::as_str);
             if name.is_some_and(|name| is_secret(name) || is_proxy(name))
@@ -373,6 +369,14 @@ pub fn object(value: &mut Value) {
                 match value {
                     Value::String(text) if is_secret(name) && !is_plain(text) => {
                         *value = MARK.into();
+                    }
+                    Value::Array(items) if is_secret(name) => {
+                        for item in items {
+                            match item {
+                                Value::String(text) if !is_plain(text) => *item = MARK.into(),
+                                item => object(item),
+                            }
+                        }
                     }
                     value => object(value),
                 }
