@@ -1,6 +1,6 @@
 //! `dump` and `dump64`: all that can be known of a cluster, whatever state it is in.
 
-use super::session::{Identity, Session};
+use super::session::{Identity, LOGGED, Session};
 use super::split_dump::must_be_empty;
 use crate::cli::{DumpArgs, DumpTime, Output};
 use crate::dump::collect::{Collection, Subject, node_name};
@@ -93,16 +93,17 @@ async fn dump(session: &Session, target: &Target<'_>, time: &DumpTime) -> Result
         .timeout
         .map_or(TIME + TIME_OF_NODE * more, Duration::from_secs);
     let began = Instant::now();
-    let collecting = async {
-        own_files(session, &identity, &spool)?;
-        Collection::new(&engine, Arc::clone(&spool), limit)
-            .run(&subject)
-            .await
-    };
-    let failures = tokio::select! {
-        failures = collecting => failures.map_err(unwritten)?,
-        () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
-    };
+    own_files(session, &identity, &spool).map_err(unwritten)?;
+    // It is waited for also when it is cancelled: what it has made on the engine is removed.
+    let failures = Collection::new(&engine, Arc::clone(&spool), limit, cancel.clone())
+        .run(&subject)
+        .await;
+    if cancel.is_cancelled() {
+        return Err(Error::Interrupted {
+            after: String::new(),
+        });
+    }
+    let failures = failures.map_err(unwritten)?;
     let index = Index {
         cluster: identity.names.context(),
         at: OffsetDateTime::now_utc()
@@ -231,14 +232,23 @@ fn own_files(session: &Session, identity: &Identity, spool: &Spool) -> io::Resul
 
 /// Whether a log is of a command on this cluster: the names of some clusters begin with those of others.
 fn is_run(log: &str, cluster: &str) -> bool {
-    const COMMANDS: [&str; 10] = [
-        "up", "down", "clean", "stop", "start", "pause", "unpause", "image", "snapshot", "node",
-    ];
     let rest = log
         .strip_suffix(".log")
         .and_then(|log| log.strip_prefix(cluster)?.strip_prefix('-'));
-    let command = rest.and_then(|rest| rest.split('-').next());
-    command.is_some_and(|command| COMMANDS.contains(&command))
+    LOGGED.iter().any(|(command, _)| {
+        let stamp = rest.and_then(|rest| rest.strip_prefix(command)?.strip_prefix('-'));
+        stamp.is_some_and(is_stamp)
+    })
+}
+
+/// As in `20261121T150000Z`, and `20261121T150000Z-2`: no command and no label is like that.
+fn is_stamp(text: &str) -> bool {
+    let (time, number) = text.split_once('-').unwrap_or((text, "1"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = time.strip_suffix('Z').and_then(|time| time.split_once('T'));
+    parts
+        .is_some_and(|(day, time)| day.len() == 8 && time.len() == 6 && digits(day) && digits(time))
+        && digits(number)
 }
 
 fn write(target: &Target<'_>, spool: &Spool, banner: &str) -> Result<(), Error> {
@@ -305,7 +315,7 @@ fn entries(out: impl Write, spool: &Spool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_run;
+    use super::{LOGGED, is_run};
 
     #[test]
     fn logs_of_other_clusters_are_not_taken() {
@@ -335,8 +345,22 @@ mod tests {
                 "local-cluster",
                 false,
             ),
+            (
+                "local-cluster-up-up-20261121T150000Z.log",
+                "local-cluster",
+                false,
+            ),
+            (
+                "local-cluster-up-up-20261121T150000Z.log",
+                "local-cluster-up",
+                true,
+            ),
         ] {
             assert_eq!(is_run(log, cluster), wanted, "{log} {cluster}");
+        }
+        for (command, _) in LOGGED {
+            let log = format!("local-cluster-7-{command}-20261121T150000Z.log");
+            assert!(is_run(&log, "local-cluster-7"), "{log}");
         }
     }
 }

@@ -14,6 +14,51 @@ use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+/// Whether a command is the one that is meant.
+type IsMeant = fn(&Command) -> bool;
+
+/// Commands that change something keep a log, which has this word in its name.
+pub(super) const LOGGED: [(&str, IsMeant); 20] = [
+    ("up", |command| matches!(command, Command::Up(_))),
+    ("reup", |command| matches!(command, Command::Reup(_))),
+    ("down", |command| matches!(command, Command::Down)),
+    ("clean", |command| matches!(command, Command::Clean(_))),
+    ("stop", |command| matches!(command, Command::Stop(_))),
+    ("start", |command| matches!(command, Command::Start(_))),
+    ("pause", |command| matches!(command, Command::Pause(_))),
+    ("unpause", |command| matches!(command, Command::Unpause(_))),
+    ("clone", |command| matches!(command, Command::Clone(_))),
+    ("image", |command| {
+        matches!(command, Command::Image(ImageCommand::Build { .. }))
+    }),
+    ("load", |command| matches!(command, Command::Load(_))),
+    ("e2e", |command| matches!(command, Command::E2e(_))),
+    ("e2e-serial", |command| {
+        matches!(command, Command::E2eSerial(_))
+    }),
+    ("snapshot-save", |command| {
+        matches!(command, Command::Snapshot(SnapshotCommand::Save { .. }))
+    }),
+    ("snapshot-restore", |command| {
+        matches!(command, Command::Snapshot(SnapshotCommand::Restore { .. }))
+    }),
+    ("snapshot-export", |command| {
+        matches!(command, Command::Snapshot(SnapshotCommand::Export { .. }))
+    }),
+    ("snapshot-import", |command| {
+        matches!(command, Command::Snapshot(SnapshotCommand::Import { .. }))
+    }),
+    ("snapshot-rm", |command| {
+        matches!(command, Command::Snapshot(SnapshotCommand::Rm { .. }))
+    }),
+    ("node-add", |command| {
+        matches!(command, Command::Node(NodeCommand::Add(_)))
+    }),
+    ("node-remove", |command| {
+        matches!(command, Command::Node(NodeCommand::Remove(_)))
+    }),
+];
+
 /// One run of the program.
 pub(super) struct Session {
     pub(super) environment: BTreeMap<String, String>,
@@ -77,29 +122,10 @@ impl Session {
             Some(settings)
         };
         let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
-        let changes = match &cli.command {
-            Some(Command::Up(_)) => Some("up"),
-            Some(Command::Reup(_)) => Some("reup"),
-            Some(Command::Down) => Some("down"),
-            Some(Command::Clean(_)) => Some("clean"),
-            Some(Command::Stop(_)) => Some("stop"),
-            Some(Command::Start(_)) => Some("start"),
-            Some(Command::Pause(_)) => Some("pause"),
-            Some(Command::Unpause(_)) => Some("unpause"),
-            Some(Command::Clone(_)) => Some("clone"),
-            Some(Command::Image(ImageCommand::Build { .. })) => Some("image"),
-            Some(Command::Load(_)) => Some("load"),
-            Some(Command::E2e(_)) => Some("e2e"),
-            Some(Command::E2eSerial(_)) => Some("e2e-serial"),
-            Some(Command::Snapshot(SnapshotCommand::Save { .. })) => Some("snapshot-save"),
-            Some(Command::Snapshot(SnapshotCommand::Restore { .. })) => Some("snapshot-restore"),
-            Some(Command::Snapshot(SnapshotCommand::Export { .. })) => Some("snapshot-export"),
-            Some(Command::Snapshot(SnapshotCommand::Import { .. })) => Some("snapshot-import"),
-            Some(Command::Snapshot(SnapshotCommand::Rm { .. })) => Some("snapshot-rm"),
-            Some(Command::Node(NodeCommand::Add(_))) => Some("node-add"),
-            Some(Command::Node(NodeCommand::Remove(_))) => Some("node-remove"),
-            _ => None,
-        };
+        let changes = cli.command.as_ref().and_then(|command| {
+            let row = LOGGED.iter().find(|(_, is_meant)| is_meant(command));
+            row.map(|(word, _)| *word)
+        });
         // A log is a help, and its lack no reason to fail.
         let log = changes
             .zip(settings.as_ref())

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::cli::SplitArgs;
-use crate::dump::split::{Saved, split, split_log};
+use crate::dump::split::{LARGEST, Saved, directories, split, split_packed};
 use crate::error::{Error, exit_code};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -20,15 +20,26 @@ pub(super) fn plain(session: &Session, arguments: &SplitArgs) -> Result<u8, Erro
 /// `split-dump64`.
 pub(super) fn packed(session: &Session, arguments: &SplitArgs) -> Result<u8, Error> {
     let (name, input) = open(arguments)?;
-    let saved = split_log(BufReader::new(input), &arguments.to)
+    let found = crate::dump::split::packed(BufReader::new(input))
         .map_err(|source| refused(&name, arguments, source))?;
-    if saved.is_empty() {
+    if found.is_empty() {
         return Err(Error::with_hint(
             format!("{name} has no packed dump in it"),
             "one begins with the line `%%% start-base64 %%%`; what is not packed is for `split-dump`",
         ));
     }
-    tell(session, &saved)
+    let directories = directories(&arguments.to, found.len());
+    for directory in &directories {
+        must_be_empty(directory)?;
+    }
+    let mut room = LARGEST;
+    let saved = found.into_iter().zip(&directories);
+    let saved = saved.map(|(packed, directory)| split_packed(packed, directory, &mut room));
+    let saved = saved.collect::<io::Result<Vec<Saved>>>();
+    tell(
+        session,
+        &saved.map_err(|source| refused(&name, arguments, source))?,
+    )
 }
 
 fn refused(name: &str, arguments: &SplitArgs, source: io::Error) -> Error {

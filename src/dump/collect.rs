@@ -8,11 +8,12 @@ use super::frames::{Frame, Frames};
 use super::index::Failure;
 use super::items::{self, Batch};
 use super::name::part;
-use super::spool::{Sink, Spool};
+use super::spool::{Sink, Spool, is_about_one};
 use crate::cluster::Role;
 use crate::engine::{Engine, Found, Object, State, label};
 use crate::error::in_one_line;
 use crate::inventory::{is_load_balancer, is_master, word};
+use crate::plan::snapshot::is_aside;
 use futures_util::future;
 use futures_util::stream::{self, StreamExt};
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// So many looks at once in one node, and in all of them.
 const AT_ONCE: usize = 6;
@@ -49,24 +51,33 @@ pub struct Collection<'a> {
     spool: Arc<Spool>,
     deadline: Instant,
     gate: Semaphore,
+    /// Nobody waits for it any more.
+    cancel: CancellationToken,
     failures: Mutex<Vec<Failure>>,
     /// Why nothing more can be written.
     broken: Mutex<Option<io::Error>>,
 }
 
-/// The name of a node in Kubernetes, or else of its container.
+/// The name of a node in Kubernetes, or else of its container: as in a restore, where two are the same node.
 pub fn node_name(node: &Found) -> &str {
-    node.labels.get(label::NODE).unwrap_or(&node.name)
+    let name = node.labels.get(label::NODE);
+    name.filter(|_| !is_aside(&node.name)).unwrap_or(&node.name)
 }
 
 impl<'a> Collection<'a> {
-    /// One that has to be over after this time.
-    pub fn new(engine: &'a Engine, spool: Arc<Spool>, limit: Duration) -> Self {
+    /// One that has to be over after this time, and when it is cancelled: then what it has made is removed.
+    pub fn new(
+        engine: &'a Engine,
+        spool: Arc<Spool>,
+        limit: Duration,
+        cancel: CancellationToken,
+    ) -> Self {
         Self {
             engine,
             spool,
             deadline: Instant::now() + limit,
             gate: Semaphore::new(AT_ONCE_IN_ALL),
+            cancel,
             failures: Mutex::default(),
             broken: Mutex::default(),
         }
@@ -125,9 +136,13 @@ impl<'a> Collection<'a> {
             return Err("there was no time left for it".to_owned());
         }
         let limit = limit.min(self.deadline - now);
-        tokio::time::timeout(limit, work)
-            .await
-            .map_err(|_| format!("cut off after {:.0} s", limit.as_secs_f64()))
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err("it was interrupted".to_owned()),
+            ended = tokio::time::timeout(limit, work) => {
+                ended.map_err(|_| format!("cut off after {:.0} s", limit.as_secs_f64()))
+            }
+        }
     }
 
     /// Fills a file within its time. What has come of it stays.
@@ -163,17 +178,16 @@ impl<'a> Collection<'a> {
         match sink.finish(has_failed) {
             Ok(false) => {}
             Ok(true) => self.failed(path, "it is too long: the end is left out"),
-            Err(error) => self.broke(error),
+            Err(error) => self.unwritten(path, error),
         }
     }
 
-    /// A file that could not be made: for its name, or for the disk.
+    /// A file that could not be written: for itself, or for the disk.
     fn unwritten(&self, path: &str, error: io::Error) {
-        match error.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::AlreadyExists => {
-                self.failed(path, error.to_string());
-            }
-            _ => self.broke(error),
+        if is_about_one(&error) {
+            self.failed(path, error.to_string());
+        } else {
+            self.broke(error);
         }
     }
 

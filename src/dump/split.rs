@@ -180,8 +180,18 @@ fn split_from(mut text: impl Read, directory: &Path, origin: Origin) -> io::Resu
     Ok(found.then_some(saved))
 }
 
-/// The dumps of a log, still compressed, each in a file that has no name.
-fn packed(mut log: impl BufRead) -> io::Result<Vec<(File, Ending)>> {
+/// A dump that was found in a log, still compressed, in a file that has no name.
+#[derive(Debug)]
+pub struct Packed {
+    file: File,
+    ending: Ending,
+}
+
+/// What the dumps of a log may become: a small log can say that it is any size.
+pub const LARGEST: u64 = 4 << 30;
+
+/// The dumps of a log.
+pub fn packed(mut log: impl BufRead) -> io::Result<Vec<Packed>> {
     let mut found: Vec<(BufWriter<File>, Ending)> = Vec::new();
     let mut take = |piece: Found| -> io::Result<()> {
         match (piece, found.last_mut()) {
@@ -208,10 +218,8 @@ fn packed(mut log: impl BufRead) -> io::Result<Vec<(File, Ending)>> {
     found
         .into_iter()
         .map(|(file, ending)| {
-            Ok((
-                file.into_inner().map_err(io::IntoInnerError::into_error)?,
-                ending,
-            ))
+            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Ok(Packed { file, ending })
         })
         .collect()
 }
@@ -227,54 +235,119 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// Gives so many bytes of something, and then an error if there are more.
+struct Limited<'l, R> {
+    inner: R,
+    left: &'l mut u64,
+}
+
+impl<R: Read> Read for Limited<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(*self.left).unwrap_or(usize::MAX);
+        if room == 0 && !buffer.is_empty() {
+            let more = self.inner.read(&mut buffer[..1])?;
+            let text = format!("there is more in it than {} GiB", LARGEST >> 30);
+            return if more == 0 {
+                Ok(0)
+            } else {
+                Err(io::Error::other(text))
+            };
+        }
+        let some = buffer.len().min(room);
+        let some = self.inner.read(&mut buffer[..some])?;
+        *self.left -= some as u64;
+        Ok(some)
+    }
+}
+
 /// The last bytes with which it can be unpacked; where none help, none.
-fn tail(file: &mut File, ending: &Ending) -> io::Result<Vec<u8>> {
+fn tail(file: &mut File, ending: &Ending, room: u64) -> io::Result<Vec<u8>> {
     let length = file.seek(SeekFrom::End(0))?;
     for tail in &ending.tails {
         if ending.tails.len() == 1 {
             break;
         }
         file.seek(SeekFrom::Start(0))?;
-        let mut read = 0;
-        let whole = unpack(Counted(&*file, &mut read).chain(tail.as_slice()))
-            .and_then(|mut text| io::copy(&mut text, &mut io::sink()));
+        let (mut read, mut left) = (0, room);
+        let text = unpack(Counted(&*file, &mut read).chain(tail.as_slice()));
+        let whole = text.and_then(|inner| {
+            let mut text = Limited {
+                inner,
+                left: &mut left,
+            };
+            io::copy(&mut text, &mut io::sink())
+        });
         if whole.is_ok() {
             return Ok(tail.clone());
         }
-        // It is damaged long before the end.
-        if read < length {
+        // It is damaged long before the end, or too large.
+        if read < length || left == 0 {
             break;
         }
     }
     Ok(ending.tails.first().cloned().unwrap_or_default())
 }
 
-/// Finds the packed dumps of a log, and splits each: the first into this directory, others into `DIRECTORY-2` and so on.
-pub fn split_log(log: impl BufRead, directory: &Path) -> io::Result<Vec<Saved>> {
-    let mut all = Vec::new();
-    for (number, (mut file, ending)) in packed(log)?.into_iter().enumerate() {
+/// The directory of each of so many dumps of a log: this one, and `DIRECTORY-2` and so on.
+pub fn directories(directory: &Path, count: usize) -> Vec<PathBuf> {
+    let name = |number: usize| {
         let mut name = directory.as_os_str().to_owned();
-        if number > 0 {
-            name.push(format!("-{}", number + 1));
+        if number > 1 {
+            name.push(format!("-{number}"));
         }
-        let tail = tail(&mut file, &ending)?;
-        file.seek(SeekFrom::Start(0))?;
-        let text = unpack(file.chain(tail.as_slice()))?;
-        let mut saved =
-            split_from(text, Path::new(&name), Origin::Packed)?.unwrap_or_else(|| Saved {
-                directory: PathBuf::from(&name),
-                lost: vec!["there are no files in it".to_owned()],
-                ..Saved::default()
-            });
-        if !saved.lost.is_empty() {
-            let broken = ending
-                .broken
-                .iter()
-                .map(|line| format!("line {line} of the log has only a part of what it had"));
-            let end = (!ending.marked).then(|| "the log ends before the dump does".to_owned());
-            saved.lost.splice(0..0, end.into_iter().chain(broken));
-        }
-        all.push(saved);
+        PathBuf::from(name)
+    };
+    (1..=count).map(name).collect()
+}
+
+/// Splits a dump of a log into a directory. All dumps of a log share the `room`: so many bytes they may become.
+pub fn split_packed(packed: Packed, directory: &Path, room: &mut u64) -> io::Result<Saved> {
+    let Packed { mut file, ending } = packed;
+    let tail = tail(&mut file, &ending, *room)?;
+    file.seek(SeekFrom::Start(0))?;
+    let text = Limited {
+        inner: unpack(file.chain(tail.as_slice()))?,
+        left: room,
+    };
+    let mut saved = split_from(text, directory, Origin::Packed)?.unwrap_or_else(|| Saved {
+        directory: directory.to_owned(),
+        lost: vec!["there are no files in it".to_owned()],
+        ..Saved::default()
+    });
+    if !saved.lost.is_empty() {
+        let broken = ending
+            .broken
+            .iter()
+            .map(|line| format!("line {line} of the log has only a part of what it had"));
+        let end = (!ending.marked).then(|| "the log ends before the dump does".to_owned());
+        saved.lost.splice(0..0, end.into_iter().chain(broken));
     }
-    Ok(all)
+    Ok(saved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Packer;
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_there_is_room_for() {
+        let mut packer = Packer::begin(Vec::new()).unwrap();
+        packer.write_all(b"x\n@@@ a @@@\n").unwrap();
+        packer.write_all(&vec![b'a'; 3_000_000]).unwrap();
+        let log = packer.finish().unwrap();
+        assert!(log.len() < 4000);
+        let place = tempfile::tempdir().unwrap();
+        for (room, whole) in [(1 << 20, false), (3_000_011, false), (3_000_012, true)] {
+            let mut left = room;
+            let directory = place.path().join(room.to_string());
+            let found = packed(log.as_slice()).unwrap().remove(0);
+            let saved = split_packed(found, &directory, &mut left).unwrap();
+            assert_eq!(saved.lost.is_empty(), whole, "{:?}", saved.lost);
+            let size = std::fs::metadata(directory.join("a")).unwrap().len();
+            assert_eq!((size, left), (room - 12, 0));
+            let told = saved.lost.concat();
+            assert_eq!(told.contains("more in it than 4 GiB"), !whole, "{told}");
+        }
+    }
 }

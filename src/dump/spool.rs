@@ -4,6 +4,7 @@ use super::index::File as Entry;
 use super::name;
 use super::redact::Redactor;
 use crate::source::digest::hex;
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -31,6 +32,20 @@ pub fn make_file(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Whether an error is about one file, and others can be written all the same: its name is none, or there are too many
+/// open at this time.
+pub fn is_about_one(error: &io::Error) -> bool {
+    let is_name = matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::AlreadyExists
+    );
+    let too_many = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    is_name
+        || error
+            .raw_os_error()
+            .is_some_and(|code| too_many.contains(&code))
 }
 
 /// A directory that a dump is collected in.
@@ -64,7 +79,7 @@ impl Spool {
         Ok(Sink {
             spool: self,
             path: path.to_owned(),
-            file: BufWriter::new(file),
+            file: Some(BufWriter::new(file)),
             redactor: Redactor::default(),
             line: Vec::new(),
             left_out: 0,
@@ -99,7 +114,8 @@ impl Spool {
 pub struct Sink<'s> {
     spool: &'s Spool,
     path: String,
-    file: BufWriter<File>,
+    /// None while it rests.
+    file: Option<BufWriter<File>>,
     redactor: Redactor,
     line: Vec<u8>,
     /// How many bytes of this line are not kept.
@@ -140,20 +156,37 @@ impl Sink<'_> {
         }
         if self.size >= LONGEST {
             self.is_cut = true;
-        } else if let Some(clean) = self.redactor.line(&line) {
-            let written = self
-                .file
-                .write_all(&clean)
-                .and_then(|()| self.file.write_all(b"\n"));
-            self.digest.update(&clean);
-            self.digest.update(b"\n");
-            self.size += clean.len() as u64 + 1;
-            if let Err(error) = written {
-                self.error.get_or_insert(error);
+        } else if self.error.is_none()
+            && let Some(clean) = self.redactor.line(&line)
+        {
+            let path = self.spool.directory.join(&self.path);
+            let written = opened(&mut self.file, &path).and_then(|file| {
+                file.write_all(&clean)?;
+                file.write_all(b"\n")
+            });
+            match written {
+                Ok(()) => {
+                    self.digest.update(&clean);
+                    self.digest.update(b"\n");
+                    self.size += clean.len() as u64 + 1;
+                }
+                Err(error) => self.error = Some(error),
             }
         }
         line.clear();
         self.line = line;
+    }
+
+    /// Closes the file until more is taken: where there are many, they are not all open at once.
+    pub fn rest(&mut self) {
+        if let Some(mut file) = self.file.take()
+            && let Err(error) = file.flush()
+        {
+            self.error.get_or_insert(error);
+        }
+        if self.line.is_empty() {
+            self.line = Vec::new();
+        }
     }
 
     /// Ends the file; tells whether it was too long to be kept whole. One that has failed and is empty is no file.
@@ -161,13 +194,14 @@ impl Sink<'_> {
         if !self.line.is_empty() || self.left_out > 0 {
             self.end_line();
         }
-        let flushed = self.file.flush();
-        if let Some(error) = self.error.take() {
-            return Err(error);
+        self.rest();
+        let error = self.error.take();
+        if error.as_ref().is_some_and(|error| !is_about_one(error)) {
+            return error.map_or(Ok(false), Err);
         }
-        flushed?;
-        if has_failed && self.size == 0 {
-            return std::fs::remove_file(self.spool.directory.join(&self.path)).map(|()| false);
+        if self.size == 0 && (has_failed || error.is_some()) {
+            std::fs::remove_file(self.spool.directory.join(&self.path))?;
+            return error.map_or(Ok(false), Err);
         }
         let sha256 = hex(&self.digest.finalize());
         let entry = Entry {
@@ -180,7 +214,21 @@ impl Sink<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(entry);
-        Ok(self.is_cut)
+        error.map_or(Ok(self.is_cut), Err)
+    }
+}
+
+/// The file of a sink, opened again if it rests.
+fn opened<'f>(
+    file: &'f mut Option<BufWriter<File>>,
+    path: &Path,
+) -> io::Result<&'f mut BufWriter<File>> {
+    match file {
+        Some(file) => Ok(file),
+        none => {
+            let again = OpenOptions::new().append(true).open(path)?;
+            Ok(none.insert(BufWriter::new(again)))
+        }
     }
 }
 
@@ -216,6 +264,53 @@ mod tests {
         );
         assert!(spool.file("a/b/c.txt").is_err());
         assert!(spool.file("../x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_rests_goes_on_where_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path().to_owned());
+        let mut sinks: Vec<Sink<'_>> = (0..3000)
+            .map(|number| {
+                let mut sink = spool.file(&format!("{number}/a")).unwrap();
+                sink.take(b"one\npassword");
+                sink.rest();
+                sink
+            })
+            .collect();
+        assert!(sinks.iter().all(|sink| sink.file.is_none()));
+        for sink in &mut sinks {
+            sink.take(b"=x\ntwo\n");
+            sink.rest();
+        }
+        for sink in sinks {
+            sink.finish(false).unwrap();
+        }
+        let wanted = "one\npassword=[redacted]\ntwo\n";
+        let text = std::fs::read_to_string(directory.path().join("2999/a")).unwrap();
+        assert_eq!(text, wanted);
+        let files = spool.files();
+        assert_eq!(files.len(), 3000);
+        let digest = hex(&Sha256::digest(wanted));
+        assert!(files.iter().all(|file| file.sha256 == digest));
+    }
+
+    #[test]
+    fn what_is_about_one_file_keeps_what_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path().to_owned());
+        let too_many = || io::Error::from(Errno::MFILE);
+        let mut sink = spool.file("a").unwrap();
+        sink.take(b"one\n");
+        sink.error = Some(too_many());
+        sink.take(b"two\n");
+        assert!(is_about_one(&sink.finish(false).unwrap_err()));
+        assert_eq!(spool.files()[0].size, 4);
+        let mut sink = spool.file("b").unwrap();
+        sink.error = Some(too_many());
+        assert!(is_about_one(&sink.finish(false).unwrap_err()));
+        assert!(spool.files().len() == 1 && !directory.path().join("b").exists());
+        assert!(!is_about_one(&Errno::NOSPC.into()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bollard::query_parameters::{InspectNetworkOptions, LogsOptions, StatsOptions
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 
 /// Something that the engine can be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,21 @@ pub enum Object<'a> {
     Volume(&'a str),
     /// An image.
     Image(&'a str),
+}
+
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine => formatter.write_str("the engine"),
+            Self::Version => formatter.write_str("the engine's version"),
+            Self::Container(name) => write!(formatter, "container {name}"),
+            Self::Use(name) => write!(formatter, "what container {name} uses"),
+            Self::Processes(name) => write!(formatter, "the processes of container {name}"),
+            Self::Network(name) => write!(formatter, "network {name}"),
+            Self::Volume(name) => write!(formatter, "volume {name}"),
+            Self::Image(name) => write!(formatter, "image {name}"),
+        }
+    }
 }
 
 fn value(object: &impl Serialize) -> Value {
@@ -64,7 +80,7 @@ impl Engine {
             Object::Volume(name) => docker.inspect_volume(name).await.map(|found| value(&found)),
             Object::Image(name) => docker.inspect_image(name).await.map(|found| value(&found)),
         };
-        found.doing(|| format!("inspect {object:?}"))
+        found.doing(|| format!("inspect {object}"))
     }
 
     /// What a container itself has printed, the newest lines of it.

@@ -329,6 +329,20 @@ fn several_dumps_of_one_log_do_not_mix() {
     for directory in ["cluster-dump", "cluster-dump-2"] {
         assert_eq!(files(&place.path().join(directory)), older());
     }
+    // Nor with those of a log before: none is begun if not all have room.
+    std::fs::remove_dir_all(place.path().join("cluster-dump")).unwrap();
+    let output = run(
+        place.path(),
+        &["split-dump64"],
+        format!("{OLDER_LZMA}{OLDER_XZ}"),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        told(&output).contains("`cluster-dump-2` is not empty"),
+        "{}",
+        told(&output)
+    );
+    assert!(!place.path().join("cluster-dump").exists());
 }
 
 #[test]

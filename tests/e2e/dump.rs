@@ -399,6 +399,12 @@ fn dead_api_server(program: &Program) {
         failures.iter().all(expected) && failures.len() <= 3,
         "{failures:?}"
     );
+    assert!(
+        failures
+            .iter()
+            .any(|line| line.starts_with("api: the API server does not answer")),
+        "{failures:?}"
+    );
     for node in ["kube-master", "kube-node-1"] {
         has_node(&files, node);
     }

@@ -7,7 +7,7 @@ use local_cluster::dump::split::split;
 use serde_json::{Value, json};
 
 use crate::commands::{engine, run, run_in};
-use crate::fake::{Answer, Fake, frames, json};
+use crate::fake::{Answer, Fake, done, frames, json};
 
 fn container(name: &str, role: &str, state: &str) -> Value {
     json!({ "Names": [format!("/{name}")], "State": state, "Status": "Exited (0) a minute ago", "Image": "local-cluster/node",
@@ -53,7 +53,7 @@ fn what_does_not_answer_ends_nothing() {
         "  kube-master: no command can run in it: it is stopped\n",
         "  kube-node-1/processes.txt: cannot run `timeout -k 1 ",
         "  kube-node-1/pods: cannot read /data/var/log/pods of container kube-node-1: ",
-        "  engine/containers/kube-master.json: cannot inspect Container(\"kube-master\"): ",
+        "  engine/containers/kube-master.json: cannot inspect container kube-master: ",
         " settings.yaml\n",
     ] {
         assert!(index.contains(line), "{line} in {index}");
@@ -212,4 +212,82 @@ fn a_dump_that_cannot_be_printed_has_failed() {
         let wanted = format!("error: cannot write the dump to standard output\n  caused by: {why}");
         assert!(told.starts_with(&wanted), "{shell}: {told}");
     }
+}
+
+/// In a restore two containers are the same node: each has its directory, and the API server is not asked of one that is
+/// not part of the cluster yet.
+#[test]
+fn what_stands_aside_in_a_restore_is_apart() {
+    let named = |name: &str, node: &str, role: &str, state: &str| {
+        let mut container = container(node, role, state);
+        container["Names"] = json!([format!("/{name}")]);
+        container
+    };
+    let fake = engine(
+        &json!([]),
+        &json!([
+            named("kube-master.coming", "kube-master", "master", "running"),
+            named("kube-master", "kube-master", "master", "exited"),
+            named("kube-node-1.before", "kube-node-1", "worker", "exited"),
+            named("kube-node-1", "kube-node-1", "worker", "running"),
+        ]),
+    );
+    let ended = run(&fake, &["dump"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let index = index_of(&ended.stdout);
+    for line in [
+        "  kube-master.coming running\n",
+        "  kube-master      stopped\n",
+        "  api: kube-master does not run\n",
+        "  kube-master.coming/processes.txt: cannot run ",
+        "  kube-node-1.before/journal/all.log: its container has no volume\n",
+        "  kube-node-1/processes.txt: cannot run ",
+    ] {
+        assert!(index.contains(line), "{line} in {index}");
+    }
+}
+
+/// The job that reads a journal is gone when the program is, also when it was told to stop.
+#[tokio::test]
+async fn an_interrupted_dump_leaves_nothing() {
+    let mut node = container("kube-node-1", "worker", "exited");
+    node["Mounts"] =
+        json!([{ "Type": "volume", "Name": "kube-node-1-data", "Destination": "/data" }]);
+    let fake = engine(&json!([]), &json!([node]));
+    fake.add("DELETE /containers/kube-node-1.dump", done());
+    fake.add(
+        "POST /containers/create",
+        json(201, &json!({ "Id": "j", "Warnings": [] })),
+    );
+    fake.add("POST /containers/kube-node-1.dump/start", done());
+    fake.add(
+        "GET /containers/kube-node-1.dump/logs",
+        Answer::Unfinished(frames(&[(1, "it reads\n")])),
+    );
+    let home = tempfile::tempdir().unwrap();
+    let child = Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
+        .args(["dump", "--timeout", "600"])
+        .env("HOME", home.path())
+        .env("DOCKER_HOST", fake.address())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    fake.until_asked("GET /containers/kube-node-1.dump/logs")
+        .await;
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(output.stdout.is_empty());
+    let log = fake.log();
+    let mut job = log.iter().filter(|what| what.contains(".dump"));
+    assert_eq!(
+        job.next_back().unwrap(),
+        "DELETE /containers/kube-node-1.dump",
+        "{log:?}"
+    );
+    assert!(fake.all("DELETE /containers/kube-node-1.dump").len() >= 2);
 }

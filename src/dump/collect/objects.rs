@@ -3,12 +3,13 @@
 use super::super::name::part;
 use super::super::redact;
 use super::super::spool::Sink;
-use super::super::tables::{events, table};
+use super::super::tables::{Events, Table};
 use super::Collection;
 use crate::engine::{Found, State};
 use crate::error::in_one_line;
 use crate::inventory::way;
 use crate::node::access;
+use crate::plan::snapshot::is_aside;
 use futures_util::stream::{self, StreamExt};
 use kube::Client;
 use serde_json::Value;
@@ -58,7 +59,13 @@ struct Kind {
 
 /// Asks the API server of these nodes for all that it has.
 pub(super) async fn collect(collection: &Collection<'_>, nodes: &[Found]) {
-    let Some(way) = way(nodes) else {
+    // Those that stand aside in a restore have the addresses of others.
+    let nodes: Vec<Found> = nodes
+        .iter()
+        .filter(|node| !is_aside(&node.name))
+        .cloned()
+        .collect();
+    let Some(way) = way(&nodes) else {
         return collection.failed("api", "there is no master");
     };
     let is_up = |name: &str| {
@@ -96,14 +103,15 @@ pub(super) async fn collect(collection: &Collection<'_>, nodes: &[Found]) {
         })
     });
     let tables = stream::iter(TABLES).for_each_concurrent(2, |(path, url)| {
+        let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
         collection.file(path, KIND, async |sink| {
-            let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
-            let found: Value = client
-                .request(get(url, Some(accept))?)
-                .await
-                .map_err(|error| in_one_line(&error))?;
-            sink.take(table(&found).as_bytes());
-            Ok(())
+            let mut table = Table::default();
+            let read = collection.within(KIND, async {
+                pages(client, url, Some(accept), |page| table.take(&page)).await
+            });
+            let read = read.await.and_then(|read| read);
+            sink.take(table.text().as_bytes());
+            read.and_then(|()| all_of_it(table.left_out))
         })
     });
     let lists = async {
@@ -194,35 +202,47 @@ async fn kinds(collection: &Collection<'_>, client: &Client) -> Vec<Kind> {
 }
 
 /// Where the objects of a kind are.
-fn url(group_version: &str, resource: &str, from: &str) -> String {
+fn url(group_version: &str, resource: &str) -> String {
     let api = if group_version.contains('/') {
         "apis"
     } else {
         "api"
     };
-    let from = if from.is_empty() {
-        String::new()
-    } else {
-        format!("&continue={from}")
-    };
-    format!("/{api}/{group_version}/{resource}?limit={PAGE}{from}")
+    format!("/{api}/{group_version}/{resource}")
 }
 
-/// A page of objects, and where the next begins.
-async fn page(client: &Client, url: &str) -> Result<(Vec<Value>, String), String> {
-    let mut list: Value = client
-        .request(get(url, None)?)
-        .await
-        .map_err(|error| in_one_line(&error))?;
-    let next = list["metadata"]["continue"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let items = match list["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    Ok((items, next))
+/// Asks for all of a list, a page at a time.
+async fn pages(
+    client: &Client,
+    url: &str,
+    accept: Option<&str>,
+    mut take: impl FnMut(Value),
+) -> Result<(), String> {
+    let mut from = String::new();
+    loop {
+        let page = if from.is_empty() {
+            format!("{url}?limit={PAGE}")
+        } else {
+            format!("{url}?limit={PAGE}&continue={from}")
+        };
+        let list: Value = client
+            .request(get(&page, accept)?)
+            .await
+            .map_err(|error| in_one_line(&error))?;
+        let next = list["metadata"]["continue"].as_str().unwrap_or_default();
+        next.clone_into(&mut from);
+        take(list);
+        if from.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn all_of_it(left_out: usize) -> Result<(), String> {
+    if left_out == 0 {
+        return Ok(());
+    }
+    Err(format!("there are too many: {left_out} are left out"))
 }
 
 /// Writes all objects of a kind, a file for each namespace.
@@ -230,65 +250,65 @@ async fn list(collection: &Collection<'_>, client: &Client, kind: &Kind) {
     let Ok(_turn) = collection.gate.acquire().await else {
         return;
     };
-    let mut sinks: BTreeMap<String, Sink<'_>> = BTreeMap::new();
-    let writing = async {
-        let mut from = String::new();
-        loop {
-            let (items, next) =
-                page(client, &url(&kind.group_version, &kind.resource, &from)).await?;
-            for item in items {
-                write(collection, kind, item, &mut sinks);
+    let mut files = Files::default();
+    let written = {
+        let url = url(&kind.group_version, &kind.resource);
+        let writing = pages(client, &url, None, |mut list| {
+            if let Value::Array(items) = list["items"].take() {
+                for item in items {
+                    files.write(collection, kind, item);
+                }
             }
-            if next.is_empty() {
-                return Ok(());
-            }
-            from = next;
-        }
+        });
+        collection.within(KIND, writing).await
     };
-    let written: Result<(), String> = collection
-        .within(KIND, writing)
-        .await
-        .and_then(|written| written);
-    if let Err(why) = written {
+    if let Err(why) = written.and_then(|written| written) {
         collection.failed(&format!("api/{}", kind.name), why);
     }
-    for (path, sink) in sinks {
-        match sink.finish(false) {
-            Ok(false) => {}
-            Ok(true) => collection.failed(&path, "it is too long: the end is left out"),
-            Err(error) => collection.broke(error),
-        }
+    for (path, sink) in files.sinks {
+        collection.ended(&path, sink, None);
     }
 }
 
-fn write<'c>(
-    collection: &'c Collection<'_>,
-    kind: &Kind,
-    mut item: Value,
-    sinks: &mut BTreeMap<String, Sink<'c>>,
-) {
-    let place = match item["metadata"]["namespace"].as_str() {
-        Some(namespace) => format!("namespaces/{}", part(namespace)),
-        None => "cluster".to_owned(),
-    };
-    let path = format!("api/{place}/{}.yaml", part(&kind.name));
-    if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    redact::object(&mut item);
-    // Lists leave both out of their items.
-    item["apiVersion"] = kind.group_version.clone().into();
-    item["kind"] = kind.word.clone().into();
-    let text = serde_yaml::to_string(&item).unwrap_or_else(|error| format!("# {error}\n"));
-    if !sinks.contains_key(&path) {
-        match collection.spool.file(&path) {
-            Ok(sink) => drop(sinks.insert(path.clone(), sink)),
-            Err(error) => return collection.unwritten(&path, error),
+/// The files of a kind. Only the one that was written last is open: there may be more namespaces than a process may have
+/// files open, and objects come sorted by them.
+#[derive(Default)]
+struct Files<'c> {
+    sinks: BTreeMap<String, Sink<'c>>,
+    open: String,
+}
+
+impl<'c> Files<'c> {
+    fn write(&mut self, collection: &'c Collection<'_>, kind: &Kind, mut item: Value) {
+        let place = match item["metadata"]["namespace"].as_str() {
+            Some(namespace) => format!("namespaces/{}", part(namespace)),
+            None => "cluster".to_owned(),
+        };
+        let path = format!("api/{place}/{}.yaml", part(&kind.name));
+        if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
         }
-    }
-    if let Some(sink) = sinks.get_mut(&path) {
-        sink.take(b"---\n");
-        sink.take(text.as_bytes());
+        redact::object(&mut item);
+        // Lists leave both out of their items.
+        item["apiVersion"] = kind.group_version.clone().into();
+        item["kind"] = kind.word.clone().into();
+        let text = serde_yaml::to_string(&item).unwrap_or_else(|error| format!("# {error}\n"));
+        if self.open != path {
+            if let Some(sink) = self.sinks.get_mut(&self.open) {
+                sink.rest();
+            }
+            self.open.clone_from(&path);
+        }
+        if !self.sinks.contains_key(&path) {
+            match collection.spool.file(&path) {
+                Ok(sink) => drop(self.sinks.insert(path.clone(), sink)),
+                Err(error) => return collection.unwritten(&path, error),
+            }
+        }
+        if let Some(sink) = self.sinks.get_mut(&path) {
+            sink.take(b"---\n");
+            sink.take(text.as_bytes());
+        }
     }
 }
 
@@ -296,17 +316,16 @@ fn write<'c>(
 async fn time_line(collection: &Collection<'_>, client: &Client) {
     collection
         .file("api/events.txt", KIND, async |sink| {
-            let (mut all, mut from) = (Vec::new(), String::new());
-            loop {
-                let (items, next) = page(client, &url("v1", "events", &from)).await?;
-                all.extend(items);
-                if next.is_empty() {
-                    break;
-                }
-                from = next;
-            }
-            sink.take(events(&all).as_bytes());
-            Ok(())
+            let mut events = Events::default();
+            let read = collection.within(KIND, async {
+                pages(client, &url("v1", "events"), None, |page| {
+                    events.take(&page);
+                })
+                .await
+            });
+            let read = read.await.and_then(|read| read);
+            sink.take(events.text().as_bytes());
+            read.and_then(|()| all_of_it(events.left_out))
         })
         .await;
 }

@@ -2,7 +2,7 @@
 
 use super::super::items;
 use super::super::name::part;
-use super::super::spool::Spool;
+use super::super::spool::{Spool, is_about_one};
 use super::{Collection, FILES};
 use crate::engine::{EngineError, Found, Job, Mount};
 use crate::error::in_one_line;
@@ -15,7 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 /// What the label of the job that reads a journal says.
 const DUMP_JOB: &str = "dump";
@@ -115,7 +114,8 @@ impl Collection<'_> {
             "200000",
         ];
         let job = Job {
-            name: format!("{}.dump.{}", node.name, std::process::id()),
+            // One that a killed run has left is replaced, also one of a run at the same time, which tells so.
+            name: format!("{}.dump", node.name),
             image: node.image.clone(),
             command: command.map(str::to_owned).to_vec(),
             environment: Vec::new(),
@@ -128,15 +128,15 @@ impl Collection<'_> {
             rights: None,
             host_network: false,
         };
-        let cancel = CancellationToken::new();
         self.file(&path, Duration::from_secs(10), async |sink| {
-            let read = self.engine.run_job(&job, None, &cancel, |line| {
+            let read = self.engine.run_job(&job, None, &self.cancel, |line| {
                 sink.take(line.as_bytes());
                 sink.take(b"\n");
             });
             read.await.map_err(|error| in_one_line(&error))
         })
         .await;
+        // However that ended: also when it was cut off, or cancelled.
         if let Err(error) = self.engine.remove_container(&job.name).await {
             self.failed(&path, in_one_line(&error));
         }
@@ -184,12 +184,7 @@ fn unpack(spool: &Spool, parts: Parts, root: &str, directory: &str) -> Unpacked 
         };
         let mut sink = match spool.file(&path) {
             Ok(sink) => sink,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::InvalidInput | io::ErrorKind::AlreadyExists
-                ) =>
-            {
+            Err(error) if is_about_one(&error) => {
                 unpacked.failures.push((path, error.to_string()));
                 continue;
             }
@@ -212,6 +207,9 @@ fn unpack(spool: &Spool, parts: Parts, root: &str, directory: &str) -> Unpacked 
                 path.clone(),
                 "it is too long: the end is left out".to_owned(),
             )),
+            Err(error) if is_about_one(&error) => {
+                unpacked.failures.push((path.clone(), error.to_string()));
+            }
             Err(error) => {
                 unpacked.broken = Some(error);
                 break;
