@@ -128,8 +128,11 @@ fn one_is_destroyed(program: &Program) {
     let container = program.container("kube-master-2");
     engine("DELETE", &format!("/containers/{container}?force=1"));
     engine("DELETE", &format!("/volumes/{container}-data"));
-    let told = program.ok(&["status"]);
-    assert!(told.contains("kube-master-2 is lost"), "{told}");
+    // The others have to find a leader before they can say anything.
+    program.until("the loss is told", |program| {
+        let told = program.ok(&["status"]);
+        told.contains("kube-master-2 is lost")
+    });
     program.ok(&["node", "remove", "kube-master-2"]);
     let nodes = program.kubectl(&["get", "nodes", "-o", "name"]);
     assert!(!nodes.contains("kube-master-2"), "{nodes}");
