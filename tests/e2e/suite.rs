@@ -62,7 +62,7 @@ fn the_tests_of_kubernetes_run() {
     });
     engine(
         "DELETE",
-        "/containers/local-cluster-e2e-local-cluster-72?force=1",
+        "/containers/local-cluster-e2e-local-cluster-217?force=1",
     );
     assert_eq!(running.wait().unwrap().code(), Some(1));
     assert_nothing_stays(&program);
