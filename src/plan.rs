@@ -29,6 +29,16 @@ pub struct Stage {
     pub steps: Vec<Step>,
 }
 
+impl Stage {
+    /// A stage of one step, where it is wanted.
+    pub(crate) fn when(wanted: bool, title: &'static str, step: Step) -> Option<Self> {
+        wanted.then(|| Self {
+            title,
+            steps: vec![step],
+        })
+    }
+}
+
 /// A node as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedNode {
@@ -83,30 +93,23 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
     let builder = build && !has(&images.builder);
     let node_base = node_missing && !has(&images.node_base);
 
-    let mut stages = Vec::new();
-    let mut stage = |title, wanted: bool, step| {
-        if wanted {
-            stages.push(Stage {
-                title,
-                steps: vec![step],
-            });
-        }
-    };
-    stage(
-        "base",
-        (builder || node_base) && !has(&images.base),
-        Step::ObtainBase,
-    );
-    stage("builder", builder, Step::BuildBuilder);
-    stage("node base", node_base, Step::BuildNodeBase);
+    let base = (builder || node_base) && !has(&images.base);
+    let download = node_missing && !from_modules;
+    let before = [
+        Stage::when(base, "base", Step::ObtainBase),
+        Stage::when(builder, "builder", Step::BuildBuilder),
+        Stage::when(node_base, "node base", Step::BuildNodeBase),
+    ];
     // One after another: each of these builds takes all processors.
-    for programs in programs {
-        stage("programs", true, Step::BuildPrograms(programs));
-    }
-    stage("download", node_missing && !from_modules, Step::Download);
-    stage("node image", node_missing, Step::InstallPrograms);
-    stage("images", preload_missing, Step::FillPreload);
-    stages
+    let programs = programs.into_iter().map(Step::BuildPrograms);
+    let programs = programs.map(|step| Stage::when(true, "programs", step));
+    let after = [
+        Stage::when(download, "download", Step::Download),
+        Stage::when(node_missing, "node image", Step::InstallPrograms),
+        Stage::when(preload_missing, "images", Step::FillPreload),
+    ];
+    let all = before.into_iter().chain(programs).chain(after);
+    all.flatten().collect()
 }
 
 /// Whether any node, or any of a role, is made.

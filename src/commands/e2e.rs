@@ -11,7 +11,7 @@ use crate::cli::{E2eArgs, Output};
 use crate::cluster::{ClusterSpec, Names};
 use crate::e2e::suite::{self, Suite};
 use crate::e2e::{Choice, Chosen, Failure, Need, Seen, Source, Tally, failures};
-use crate::engine::{Engine, Found, Guest, Job, Mount, State};
+use crate::engine::{Engine, Found, Job, Mount, State};
 use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
@@ -219,7 +219,7 @@ impl Tests<'_> {
             }],
             labels: job_labels(TESTS_JOB),
             rights: None,
-            host_network: false,
+            network: None,
         }
     }
 
@@ -368,9 +368,9 @@ impl Tests<'_> {
         if until_it_fails {
             flags.push("--until-it-fails".to_owned());
         }
-        let guest = Guest {
-            job: self.job(name.clone(), "run", flags),
-            network: self.spec.names.network(),
+        let job = Job {
+            network: Some(self.spec.names.network()),
+            ..self.job(name.clone(), "run", flags)
         };
         let balancer = self.spec.load_balancer.as_ref();
         let entrance = balancer.map_or(&self.spec.master().name, |balancer| &balancer.name);
@@ -378,13 +378,11 @@ impl Tests<'_> {
         let files = archive(&[File::new("run/admin.conf", 0o600, config.into_bytes())]);
         let running = async {
             let failed = |source| Error::other("run the tests", source);
-            self.engine
-                .create_guest(&guest, files)
-                .await
-                .map_err(failed)?;
+            self.engine.create_job(&job).await.map_err(failed)?;
+            self.engine.upload(&name, files).await.map_err(failed)?;
             let mut outcome = Outcome::default();
             let reporter = &self.session.reporter;
-            let followed = self.engine.follow_guest(&guest, self.cancel, |line| {
+            let followed = self.engine.follow_patiently(&job, self.cancel, |line| {
                 if let Some(log) = &mut log {
                     // The report is a help: a disk that is full is told at the end, when it is read.
                     let _ = writeln!(log, "{line}");

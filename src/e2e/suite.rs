@@ -56,31 +56,18 @@ impl Suite {
     /// What makes it. What is in the cache volume is seen by the steps themselves, which are done at once then.
     pub fn plan(&self, images: &ImagePlan, observed: &Observed) -> Vec<Stage> {
         let has = |tag: &str| observed.images.contains(tag);
-        let builder = !has(&images.builder);
-        let mut stages = Vec::new();
-        let mut stage = |title, wanted: bool, step| {
-            if wanted {
-                stages.push(Stage {
-                    title,
-                    steps: vec![step],
-                });
-            }
-        };
-        stage(
-            "base",
-            (builder || !has(&self.image)) && !has(&images.base),
-            Step::ObtainBase,
-        );
-        stage("builder", builder, Step::BuildBuilder);
-        stage(
-            "tests image",
-            !has(&self.image),
-            Step::BuildTests(self.clone()),
-        );
-        stage("programs", true, Step::BuildPrograms(self.coredns.clone()));
-        stage("tests", true, Step::BuildPrograms(self.programs.clone()));
-        stage("test images", true, Step::AssembleTests(self.clone()));
-        stages
+        let (builder, image) = (!has(&images.builder), !has(&self.image));
+        let base = (builder || image) && !has(&images.base);
+        let (coredns, tests) = (self.coredns.clone(), self.programs.clone());
+        let all = [
+            Stage::when(base, "base", Step::ObtainBase),
+            Stage::when(builder, "builder", Step::BuildBuilder),
+            Stage::when(image, "tests image", Step::BuildTests(self.clone())),
+            Stage::when(true, "programs", Step::BuildPrograms(coredns)),
+            Stage::when(true, "tests", Step::BuildPrograms(tests)),
+            Stage::when(true, "test images", Step::AssembleTests(self.clone())),
+        ];
+        all.into_iter().flatten().collect()
     }
 }
 

@@ -7,6 +7,7 @@ use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 
 /// How a command in a container ended, with all that it wrote.
@@ -141,16 +142,7 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self
-            .docker
-            .create_exec(container, options)
-            .await
-            .doing(action)?;
-        let started = self
-            .docker
-            .start_exec(&exec.id, None::<StartExecOptions>)
-            .await
-            .doing(action)?;
+        let (id, started) = self.begin(container, options, false, action).await?;
         let mut executed = Executed::default();
         if let StartExecResults::Attached {
             mut output,
@@ -182,9 +174,32 @@ impl Engine {
                 source: source.into(),
             })?;
         }
-        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
-        executed.status = inspected.exit_code.unwrap_or(-1);
+        executed.status = self.ended(&id, action).await?;
         Ok(executed)
+    }
+
+    /// Makes a command of a container and starts it; gives its id and its streams.
+    async fn begin<T: Into<String> + Serialize>(
+        &self,
+        container: &str,
+        options: CreateExecOptions<T>,
+        tty: bool,
+        action: impl Fn() -> String,
+    ) -> Result<(String, StartExecResults), EngineError> {
+        let exec = self.docker.create_exec(container, options).await;
+        let id = exec.doing(&action)?.id;
+        let start = StartExecOptions {
+            tty,
+            ..StartExecOptions::default()
+        };
+        let started = self.docker.start_exec(&id, Some(start)).await;
+        Ok((id, started.doing(&action)?))
+    }
+
+    /// The exit status of a command that has ended.
+    async fn ended(&self, id: &str, action: impl Fn() -> String) -> Result<i64, EngineError> {
+        let inspected = self.docker.inspect_exec(id).await.doing(action)?;
+        Ok(inspected.exit_code.unwrap_or(-1))
     }
 
     async fn exec_streaming(
@@ -200,23 +215,13 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self
-            .docker
-            .create_exec(container, options)
-            .await
-            .doing(action)?;
-        let started = self
-            .docker
-            .start_exec(&exec.id, None::<StartExecOptions>)
-            .await
-            .doing(action)?;
+        let (id, started) = self.begin(container, options, false, action).await?;
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(part) = output.next().await {
                 take(part.doing(action)?);
             }
         }
-        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
-        Ok(inspected.exit_code.unwrap_or(-1))
+        self.ended(&id, action).await
     }
 
     /// Runs a command in a container on the caller's own input and output; gives its exit status.
@@ -237,20 +242,7 @@ impl Engine {
             cmd: Some(command.to_vec()),
             ..CreateExecOptions::default()
         };
-        let exec = self
-            .docker
-            .create_exec(container, options)
-            .await
-            .doing(action)?;
-        let start = StartExecOptions {
-            tty: terminal.tty,
-            ..StartExecOptions::default()
-        };
-        let started = self
-            .docker
-            .start_exec(&exec.id, Some(start))
-            .await
-            .doing(action)?;
+        let (id, started) = self.begin(container, options, terminal.tty, action).await?;
         if let StartExecResults::Attached {
             mut output,
             mut input,
@@ -278,7 +270,6 @@ impl Engine {
             }
             feeding.abort();
         }
-        let inspected = self.docker.inspect_exec(&exec.id).await.doing(action)?;
-        Ok(inspected.exit_code.unwrap_or(-1))
+        self.ended(&id, action).await
     }
 }

@@ -30,15 +30,18 @@ pub struct Job {
     pub labels: BTreeMap<String, String>,
     /// What it may do; none for a plain container.
     pub rights: Option<Rights>,
-    /// The engine host's own network, so that its registries and proxies answer as they do there.
-    pub host_network: bool,
+    /// The network that it takes part in, instead of Docker's own: a cluster's, or [`HOST_NETWORK`].
+    pub network: Option<String>,
 }
+
+/// The engine host's own network, so that its registries and proxies answer as they do there.
+pub const HOST_NETWORK: &str = "host";
 
 impl Job {
     pub(super) fn body(&self) -> ContainerCreateBody {
         let mut host = HostConfig {
             mounts: Some(self.mounts.iter().map(docker_mount).collect()),
-            network_mode: self.host_network.then(|| "host".to_owned()),
+            network_mode: self.network.clone(),
             init: Some(true),
             ..HostConfig::default()
         };
@@ -57,42 +60,16 @@ impl Job {
     }
 }
 
-/// A job that takes part in a cluster's network.
-#[derive(Clone, Debug)]
-pub struct Guest {
-    /// What it does.
-    pub job: Job,
-    /// The network.
-    pub network: String,
-}
-
-impl Guest {
-    fn body(&self) -> ContainerCreateBody {
-        let mut body = self.job.body();
-        let host = body.host_config.get_or_insert_default();
-        host.network_mode = Some(self.network.clone());
-        body
-    }
-}
-
 impl Engine {
-    /// Makes a guest's container, with files; one of that name that is there already is replaced.
-    pub async fn create_guest(&self, guest: &Guest, files: Vec<u8>) -> Result<(), EngineError> {
-        let name = &guest.job.name;
-        self.remove_container(name).await?;
-        self.create(name, guest.body()).await?;
-        self.upload(name, files).await
-    }
-
-    /// Runs a guest to its end and hands on each line that it prints; gives its exit status. The wish to stop is told to it,
-    /// and it is waited for: it has something to clean up.
-    pub async fn follow_guest(
+    /// Runs a job that was made to its end and hands on each line that it prints; gives its exit status. The wish to stop is
+    /// told to it, and it is waited for: it has something to clean up.
+    pub async fn follow_patiently(
         &self,
-        guest: &Guest,
+        job: &Job,
         cancel: &CancellationToken,
         mut line: impl FnMut(&str) + Send,
     ) -> Result<i64, EngineError> {
-        let name = &guest.job.name;
+        let name = &job.name;
         self.start(name).await?;
         let mut logs = self.logs(name);
         let mut lines = Lines::default();

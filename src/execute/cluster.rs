@@ -79,24 +79,24 @@ pub(super) async fn create_node(
     };
     let files = files::files(making.spec, node, etcd, host, &pki, work.proxies);
     create_volume(work, making, node).await?;
+    start_node(work, making, node, archive(&files)).await
+}
+
+/// Makes the container of a node whose volume is there. The API server is published by the master that has no load balancer
+/// before it.
+async fn start_node(
+    work: &Work<'_>,
+    making: &Making<'_>,
+    node: &NodeSpec,
+    files: Vec<u8>,
+) -> Result<(), Error> {
     let container = container(work, making, node);
-    start_new(
-        work,
-        making,
-        container,
-        publishes(making, node),
-        archive(&files),
-    )
-    .await
+    let publishes = node.role == Role::Master && making.spec.load_balancer.is_none();
+    start_new(work, making, container, publishes, files).await
 }
 
 /// What runs in the load balancer.
 const LOAD_BALANCER: &str = "/usr/local/lib/local-cluster/load-balancer";
-
-/// Whether a node publishes the API server: the master that has no load balancer before it.
-fn publishes(making: &Making<'_>, node: &NodeSpec) -> bool {
-    node.role == Role::Master && making.spec.load_balancer.is_none()
-}
 
 /// The load balancer has no volume: what it is, its one file says, which is in its own layer.
 pub(super) async fn create_load_balancer(
@@ -139,15 +139,7 @@ pub(super) async fn recreate_node(
 ) -> Result<(), Error> {
     // The proxies are those of today.
     let files = [files::proxies(work.proxies)];
-    let container = container(work, making, node);
-    start_new(
-        work,
-        making,
-        container,
-        publishes(making, node),
-        archive(&files),
-    )
-    .await
+    start_node(work, making, node, archive(&files)).await
 }
 
 /// Makes a container with these files in it, and starts it.

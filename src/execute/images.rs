@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::e2e::suite::Suite;
-use crate::engine::{Build, EngineError, Job, Mount, Rights, label};
+use crate::engine::{Build, Engine, EngineError, HOST_NETWORK, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
@@ -12,6 +12,7 @@ use crate::source::release::{self, Release};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 /// The node image's entry point, as its Dockerfile has it.
 pub(super) const ENTRYPOINT: &str = "/usr/local/lib/local-cluster/entrypoint";
@@ -74,7 +75,7 @@ pub(super) async fn assemble_tests(work: &Work<'_>, suite: &Suite) -> Result<(),
         mounts: vec![cache_mount(false)],
         labels: crate::image::job_labels("assemble-tests"),
         rights: None,
-        host_network: false,
+        network: None,
     };
     let mut images = Counter::new(work, "images");
     let result = work
@@ -141,7 +142,7 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
         mounts: vec![cache_mount(false)],
         labels: crate::image::job_labels("build"),
         rights: None,
-        host_network: false,
+        network: None,
     };
     let mut packages = Counter::new(work, name);
     let (mut done, mut total) = (0, None);
@@ -223,7 +224,7 @@ pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
         mounts: vec![cache_mount(true)],
         labels: crate::image::job_labels("install"),
         rights: None,
-        host_network: false,
+        network: None,
     };
     let result = async {
         work.engine.create_job(&job).await.map_err(refused)?;
@@ -286,7 +287,7 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         .create_volume(volume, &labels)
         .await
         .map_err(refused)?;
-    let (command, host_network) = match &work.inputs.origin {
+    let (command, network) = match &work.inputs.origin {
         Origin::Modules => {
             let folders = work
                 .images
@@ -296,11 +297,14 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
                 .map(Programs::path);
             (
                 ["assemble".to_owned()].into_iter().chain(folders).collect(),
-                false,
+                None,
             )
         }
         // A registry of the engine's host is reached under the same name as there.
-        Origin::Release { registry, .. } => (vec!["pull".to_owned(), registry.clone()], true),
+        Origin::Release { registry, .. } => (
+            vec!["pull".to_owned(), registry.clone()],
+            Some(HOST_NETWORK.to_owned()),
+        ),
     };
     let extras: Vec<String> = work
         .inputs
@@ -326,7 +330,7 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         ],
         labels: BTreeMap::from([(label::PRELOAD.to_owned(), work.inputs.version.to_string())]),
         rights: Some(rights(work).await?),
-        host_network,
+        network,
     };
     let files = context::archive(&[environment(work.proxies.iter())]);
     let mut images = Counter::new(work, "images");
@@ -340,18 +344,9 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         .map_err(refused);
     images.finish();
     let result = match result {
-        Ok(()) => {
-            // What tells that the volume is whole stays for long, and must not keep the cache in use.
-            let seal = Job {
-                command: vec!["/bin/true".to_owned()],
-                mounts: job.mounts[..1].to_vec(),
-                rights: None,
-                host_network: false,
-                ..job.clone()
-            };
-            let sealed = work.engine.run_job(&seal, None, work.cancel, |_| {}).await;
-            sealed.map_err(refused)
-        }
+        Ok(()) => seal(work.engine, job.clone(), work.cancel)
+            .await
+            .map_err(refused),
         Err(error) => Err(error),
     };
     if result.is_err() {
@@ -363,6 +358,23 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         work.engine.remove_volume(volume).await.map_err(refused)?;
     }
     result
+}
+
+/// Makes the container that tells that a preload volume is whole: one of the volume's name, which is the job's, that has
+/// ended well. It stays for long, and must keep nothing in use but the volume, which the job has mounted first.
+pub(super) async fn seal(
+    engine: &Engine,
+    mut filled: Job,
+    cancel: &CancellationToken,
+) -> Result<(), EngineError> {
+    filled.mounts.truncate(1);
+    let seal = Job {
+        command: vec!["/bin/true".to_owned()],
+        rights: None,
+        network: None,
+        ..filled
+    };
+    engine.run_job(&seal, None, cancel, |_| {}).await
 }
 
 /// The rights that were found out when the node image was made.

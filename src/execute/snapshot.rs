@@ -185,6 +185,6 @@ fn job(how: &str, snapshot: &Snapshot, nodes: &[NodeSpec], rights: &Rights) -> J
         mounts,
         labels: job_labels(SNAPSHOT_JOB),
         rights: Some(rights.clone()),
-        host_network: false,
+        network: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a snapshot needs, out of the engine into a file and back.
 
-use super::images::ENTRYPOINT;
+use super::images::{ENTRYPOINT, seal};
 use super::snapshot::SNAPSHOT_JOB;
 use crate::engine::{Engine, EngineError, Job, Mount, Rights, label};
 use crate::image::job_labels;
@@ -134,14 +134,12 @@ pub async fn fill_preload(
     let removed = engine.remove_container(&fill.name).await;
     let sealed = match filled.and(removed) {
         Ok(()) => {
-            let seal = Job {
+            let filled = Job {
                 name: volume.clone(),
-                command: vec!["/bin/true".to_owned()],
                 labels,
-                rights: None,
                 ..fill
             };
-            engine.run_job(&seal, None, cancel, |_| {}).await
+            seal(engine, filled, cancel).await
         }
         Err(error) => Err(error),
     };
@@ -206,6 +204,6 @@ fn job(snapshot: &Snapshot, name: &str, how: &str, volume: &str, read_only: bool
         mounts: vec![mount(volume, "/volume", read_only)],
         labels: job_labels(SNAPSHOT_JOB),
         rights: None,
-        host_network: false,
+        network: None,
     }
 }

@@ -4,7 +4,7 @@ use crate::program::{Program, engine};
 use serde_json::Value;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 const NODES: [&str; 2] = ["kube-master", "kube-node-1"];
@@ -118,15 +118,7 @@ fn make(original: &Program, clone: &Program, more: &[&str]) {
 /// A clone that is killed while it is made leaves nothing that is in the way of the next, which is whole.
 fn killed(original: &Program, clone: &Program) {
     for round in 0..KILLS {
-        let mut cloning = original.spawn(&["clone", "211"]);
-        let began = Instant::now();
-        while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
-            && cloning.try_wait().unwrap().is_none()
-        {
-            std::thread::yield_now();
-        }
-        cloning.kill().unwrap();
-        cloning.wait().unwrap();
+        original.killed(&["clone", "211"], LIFE * (round + 1) / (KILLS + 1));
         // What is there is seen, or taken away by the next command.
         let again = original.run(&["clone", "211"]);
         if !again.status.success() {

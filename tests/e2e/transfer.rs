@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(feature = "e2e-all")]
 const KILLS: u32 = 20;
@@ -133,15 +133,7 @@ fn state(program: &Program) -> Option<String> {
 /// A command that is killed at any age leaves nothing that is in its way the next time.
 fn killed(program: &Program, arguments: &[&str], afterwards: impl Fn()) {
     for round in 0..KILLS {
-        let mut child = program.spawn(arguments);
-        let began = Instant::now();
-        while began.elapsed() < LIFE * (round + 1) / (KILLS + 1)
-            && child.try_wait().unwrap().is_none()
-        {
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        program.killed(arguments, LIFE * (round + 1) / (KILLS + 1));
         afterwards();
     }
 }

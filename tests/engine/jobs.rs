@@ -19,7 +19,7 @@ fn job() -> Job {
         mounts: Vec::new(),
         labels: BTreeMap::new(),
         rights: None,
-        host_network: false,
+        network: None,
     }
 }
 

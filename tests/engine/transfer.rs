@@ -192,7 +192,7 @@ fn job() -> Job {
         mounts: Vec::new(),
         labels: BTreeMap::new(),
         rights: None,
-        host_network: false,
+        network: None,
     }
 }
 

@@ -126,7 +126,7 @@ impl Collection<'_> {
             }],
             labels: job_labels(DUMP_JOB),
             rights: None,
-            host_network: false,
+            network: None,
         };
         self.file(&path, Duration::from_secs(10), async |sink| {
             let read = self.engine.run_job(&job, None, &self.cancel, |line| {

@@ -1,7 +1,7 @@
 //! What is asked of Docker, as JSON: this is where a node becomes a container.
 
 use super::*;
-use crate::engine::{Job, label};
+use crate::engine::{HOST_NETWORK, Job, label};
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -42,7 +42,7 @@ fn master(rights: Rights) -> NodeContainer {
     }
 }
 
-fn job(rights: Option<Rights>, host_network: bool) -> Job {
+fn job(rights: Option<Rights>, network: Option<&str>) -> Job {
     Job {
         name: "local-cluster-build-etcd".to_owned(),
         image: "local-cluster/builder:0123456789ab".to_owned(),
@@ -54,7 +54,7 @@ fn job(rights: Option<Rights>, host_network: bool) -> Job {
         mounts: vec![mount("local-cluster-cache", "/cache", true)],
         labels: labels(&[(label::JOB, "build")]),
         rights,
-        host_network,
+        network: network.map(str::to_owned),
     }
 }
 
@@ -200,7 +200,7 @@ fn a_worker_publishes_nothing() {
 
 #[test]
 fn a_job() {
-    insta::assert_snapshot!(json(&job(None, false).body()), @r#"
+    insta::assert_snapshot!(json(&job(None, None).body()), @r#"
     {
       "Cmd": [],
       "Entrypoint": [
@@ -235,8 +235,8 @@ fn a_job() {
 #[test]
 fn a_job_with_rights_and_the_hosts_network() {
     let (plain, more) = (
-        job(None, false).body(),
-        job(Some(Rights::Privileged), true).body(),
+        job(None, None).body(),
+        job(Some(Rights::Privileged), Some(HOST_NETWORK)).body(),
     );
     insta::assert_snapshot!(difference(&plain, &more), @r#"
     +    "NetworkMode": "host"
@@ -246,8 +246,8 @@ fn a_job_with_rights_and_the_hosts_network() {
     +      "apparmor=unconfined"
     "#);
     let (plain, more) = (
-        job(None, false).body(),
-        job(Some(some_capabilities()), false).body(),
+        job(None, None).body(),
+        job(Some(some_capabilities()), None).body(),
     );
     insta::assert_snapshot!(difference(&plain, &more), @r#"
     +    "CapAdd": [
