@@ -18,6 +18,10 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
     program.ok(&["up", "--num-nodes", "1"]);
     assert_eq!(states(&program), [("fresh".to_owned(), "whole".to_owned())]);
     record(&program, "one");
+    in_node(
+        &program,
+        "echo one >/opt/one; rm /etc/bindresvport.blacklist; echo '# one' >>/etc/profile",
+    );
     program.ok(&["snapshot", "save", "later"]);
     let (code, text) = program.fails(&["snapshot", "save", "later"]);
     assert_eq!(code, Some(1));
@@ -27,10 +31,20 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
     );
     record(&program, "two");
     program.kubectl(&["delete", "configmap", "record-one"]);
+    in_node(&program, "rm /opt/one; echo two >/etc/two; chmod 755 /root");
 
     program.ok(&["snapshot", "restore", "later"]);
     assert_eq!(records(&program), ["one"]);
     program.assert_whole();
+    // What differs from the node image is as it was, too.
+    in_node(
+        &program,
+        "[ $(cat /opt/one) = one ] && tail -1 /etc/profile | grep -q one && [ $(stat -c %a /root) = 700 ]",
+    );
+    in_node(
+        &program,
+        "[ ! -e /etc/two ] && [ ! -e /etc/bindresvport.blacklist ]",
+    );
 
     killed(&program);
     broken_off_save(&program);
@@ -111,6 +125,10 @@ fn broken_off_save(program: &Program) {
     program.ok(&["snapshot", "save", "half"]);
     assert!(states(program).contains(&("half".to_owned(), "whole".to_owned())));
     program.ok(&["snapshot", "rm", "half"]);
+}
+
+fn in_node(program: &Program, script: &str) {
+    program.exec("kube-node-1", &["sh", "-ec", script]);
 }
 
 fn states(program: &Program) -> Vec<(String, String)> {
