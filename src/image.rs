@@ -5,6 +5,7 @@ pub mod base;
 pub mod context;
 
 use crate::cluster::KubernetesVersion;
+use crate::e2e::suite::Suite;
 use crate::source::modules::{Component, components};
 use base::BaseChoice;
 use sha2::{Digest, Sha256};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 pub const REPOSITORY: &str = "local-cluster";
 /// The volume that keeps Go's caches and the programs that were built.
 pub const CACHE_VOLUME: &str = "local-cluster-cache";
+/// What the setting `image.preload` calls all images of Kubernetes' tests.
+pub const PRELOAD_TESTS: &str = "e2e";
 /// Where the cache volume is mounted in a job.
 pub const CACHE_PATH: &str = "/cache";
 
@@ -89,6 +92,8 @@ pub struct ImagePlan {
     pub node_programs: Vec<Programs>,
     /// Built for the preloaded images alone.
     pub image_programs: Vec<Programs>,
+    /// The tests of Kubernetes, where their images are preloaded.
+    pub tests: Option<Suite>,
 }
 
 impl ImagePlan {
@@ -143,20 +148,28 @@ impl ImagePlan {
             url.as_bytes(),
             version.as_bytes(),
         ]);
-        let preload_key = digest(&[
+        let base = format!("{REPOSITORY}/base:{base_key}");
+        let wants_tests = inputs.preload.iter().any(|name| name == PRELOAD_TESTS);
+        let tests = wants_tests.then(|| Suite::new(inputs, &base, &built_by));
+        let tests = tests.flatten();
+        let (of_images, extras) = (folders(&image_programs), inputs.preload.join(" "));
+        let mut preload = vec![
             node_key.as_bytes(),
-            folders(&image_programs).as_bytes(),
+            of_images.as_bytes(),
             registry.as_bytes(),
-            inputs.preload.join(" ").as_bytes(),
-        ]);
+            extras.as_bytes(),
+        ];
+        preload.extend(tests.iter().map(|suite| suite.layout.as_bytes()));
+        let preload_key = digest(&preload);
         Self {
-            base: format!("{REPOSITORY}/base:{base_key}"),
+            base,
             builder: format!("{REPOSITORY}/builder:{builder_key}"),
             node_base: format!("{REPOSITORY}/node-base:{node_base_key}"),
             node: format!("{REPOSITORY}/node:{version}-{node_key}"),
             preload: format!("{REPOSITORY}-preload-{version}-{preload_key}"),
             node_programs,
             image_programs,
+            tests,
         }
     }
 

@@ -103,13 +103,24 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
     // One after another: each of these builds takes all processors.
     let programs = programs.into_iter().map(Step::BuildPrograms);
     let programs = programs.map(|step| Stage::when(true, "programs", step));
-    let after = [
+    let made = [
         Stage::when(download, "download", Step::Download),
         Stage::when(node_missing, "node image", Step::InstallPrograms),
-        Stage::when(preload_missing, "images", Step::FillPreload),
     ];
-    let all = before.into_iter().chain(programs).chain(after);
-    all.flatten().collect()
+    let tests = images.tests.as_ref().filter(|_| preload_missing);
+    let tests = tests.map_or_else(Vec::new, |tests| tests.plan(images, observed));
+    let last = Stage::when(preload_missing, "images", Step::FillPreload);
+
+    let all = before.into_iter().chain(programs).chain(made).flatten();
+    // The tests are built with what the nodes are built with, and need it once.
+    let mut all: Vec<Stage> = all.collect();
+    for stage in tests {
+        if !all.iter().any(|earlier| earlier.steps == stage.steps) {
+            all.push(stage);
+        }
+    }
+    all.extend(last);
+    all
 }
 
 /// Whether any node, or any of a role, is made.

@@ -9,7 +9,7 @@ use super::standing::Standing;
 use super::surroundings::Surroundings;
 use crate::cli::{E2eArgs, Output};
 use crate::cluster::{ClusterSpec, Names};
-use crate::e2e::suite::{self, Suite};
+use crate::e2e::suite::Suite;
 use crate::e2e::{Choice, Chosen, Failure, Need, Seen, Source, Tally, failures};
 use crate::engine::{Engine, Found, Job, Mount, State};
 use crate::error::{Error, exit_code, render};
@@ -87,9 +87,7 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     )?;
     let spec = standing.spec(&identity)?;
     let mut observed = Observed::default();
-    let wanted = image::of_tests(session, &engine, spec.version, &mut observed).await?;
-    let suite = Suite::new(&wanted.inputs, &wanted.images)
-        .ok_or_else(|| Error::message(suite::refusal(spec.version)))?;
+    let (wanted, suite) = image::of_tests(session, &engine, spec.version, &mut observed).await?;
     let (name, focus, skip) = match &arguments.command {
         Some(crate::cli::E2eCommand::Images(chosen)) => ("e2e images", &chosen.focus, &chosen.skip),
         None if serial => (

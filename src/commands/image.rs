@@ -5,10 +5,11 @@ use super::preflight;
 use super::session::Session;
 use super::surroundings::Surroundings;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
+use crate::e2e::suite::{self, Suite};
 use crate::engine::{Engine, Facts, Found, State, label};
 use crate::error::{Error, exit_code};
 use crate::image::base::BaseChoice;
-use crate::image::{ImageInputs, ImagePlan, Origin};
+use crate::image::{ImageInputs, ImagePlan, Origin, PRELOAD_TESTS};
 use crate::plan::{Observed, Stage, plan_images};
 use crate::settings::{Settings, SourceKind};
 use crate::signal;
@@ -64,22 +65,27 @@ pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<
     })
 }
 
-/// What the tests of a version are built with, whatever the cluster itself is made of. `observed` is given the images.
+/// The tests of a version, and what they are built with, whatever the cluster itself is made of. `observed` is given the
+/// images.
 pub(super) async fn of_tests(
     session: &Session,
     engine: &Engine,
     version: KubernetesVersion,
     observed: &mut Observed,
-) -> Result<Wanted, Error> {
+) -> Result<(Wanted, Suite), Error> {
     observe(engine, observed).await?;
     let ca_bundle = ca_bundle(&session.environment)?;
-    let inputs = inputs(session.settings()?, version, Origin::Modules, ca_bundle);
+    let mut inputs = inputs(session.settings()?, version, Origin::Modules, ca_bundle);
+    inputs.preload = vec![PRELOAD_TESTS.to_owned()];
     let images = ImagePlan::new(&inputs);
-    Ok(Wanted {
+    let suite = images.tests.clone();
+    let suite = suite.ok_or_else(|| Error::message(suite::refusal(version)))?;
+    let wanted = Wanted {
         inputs,
         images,
         stages: Vec::new(),
-    })
+    };
+    Ok((wanted, suite))
 }
 
 /// What further nodes of a cluster are made of: what this one is made of, whatever the settings say today.
@@ -162,6 +168,9 @@ pub(super) async fn wanted(
         },
     };
     let (inputs, images) = plan(&origin);
+    if inputs.preload.iter().any(|name| name == PRELOAD_TESTS) && images.tests.is_none() {
+        return Err(Error::message(suite::refusal(version)));
+    }
     observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
     let stages = plan_images(&images, &origin, observed);
     Ok(Wanted {

@@ -3,7 +3,7 @@
 use crate::cluster::KubernetesVersion;
 use crate::image::{CACHE_PATH, ImageInputs, ImagePlan, Programs, REPOSITORY, context, digest};
 use crate::plan::{Observed, Stage, Step};
-use crate::source::modules;
+use crate::source::modules::{self, Component};
 
 /// The suite of a version, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,21 +20,17 @@ pub struct Suite {
 
 impl Suite {
     /// Names everything; none where this version's tests are not proven to build.
-    pub fn new(inputs: &ImageInputs, images: &ImagePlan) -> Option<Self> {
+    pub fn new(inputs: &ImageInputs, base: &str, built_by: &str) -> Option<Self> {
         let component = modules::tests(inputs.version)?;
-        let coredns = images
-            .image_programs
-            .iter()
-            .find(|programs| programs.component.name == "coredns")?
-            .clone();
-        // The folder is told apart by what builds it, as those of all programs.
-        let built_by = digest(&[images.base.as_bytes(), &context::builder(None)]);
-        let programs = Programs {
-            folder: component.folder(&built_by),
+        let made = |component: Component| Programs {
+            folder: component.folder(built_by),
             component,
         };
+        let mut all = modules::components(inputs.version).into_iter();
+        let coredns = made(all.find(|component| component.name == "coredns")?);
+        let programs = made(component);
         let ca_bundle = inputs.ca_bundle.as_deref();
-        let key = digest(&[images.base.as_bytes(), &context::tests(ca_bundle)]);
+        let key = digest(&[base.as_bytes(), &context::tests(ca_bundle)]);
         let layout = digest(&[
             key.as_bytes(),
             programs.folder.as_bytes(),
@@ -91,7 +87,7 @@ mod tests {
     fn what_is_there_is_not_made_again() {
         let inputs = sample::inputs(Origin::Modules);
         let images = ImagePlan::new(&inputs);
-        let suite = Suite::new(&inputs, &images).unwrap();
+        let suite = Suite::new(&inputs, &images.base, "builder").unwrap();
         let titles = |observed: &Observed| -> Vec<&str> {
             suite
                 .plan(&images, observed)
@@ -120,6 +116,6 @@ mod tests {
     fn another_version_has_none() {
         let mut inputs = sample::inputs(Origin::Modules);
         inputs.version = KubernetesVersion::new(1, 21, 0);
-        assert!(Suite::new(&inputs, &ImagePlan::new(&inputs)).is_none());
+        assert!(Suite::new(&inputs, "base", "builder").is_none());
     }
 }

@@ -312,6 +312,9 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
         .iter()
         .filter_map(|name| extra_image(name, work.inputs.version))
         .collect();
+    let mut variables = vec![format!("EXTRA_IMAGES={}", extras.join(" "))];
+    let tests = work.images.tests.as_ref();
+    variables.extend(tests.map(|tests| format!("EXTRA_LAYOUT={}", tests.layout_path())));
     let job = Job {
         name: work.images.preload_job().to_owned(),
         image: work.images.node.clone(),
@@ -319,7 +322,7 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
             .into_iter()
             .chain::<Vec<String>>(command)
             .collect(),
-        environment: vec![format!("EXTRA_IMAGES={}", extras.join(" "))],
+        environment: variables,
         mounts: vec![
             Mount {
                 volume: volume.clone(),

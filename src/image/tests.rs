@@ -90,6 +90,11 @@ fn each_input_changes_the_names_of_what_it_goes_into() {
             |inputs| inputs.preload.push("agnhost".to_owned()),
             &["preload"],
         ),
+        (
+            "the images of the tests",
+            |inputs| inputs.preload.push(PRELOAD_TESTS.to_owned()),
+            &["preload"],
+        ),
     ];
     for origin in [release(), Origin::Modules] {
         for (what, change, wanted) in table {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::{ClusterSpec, NodeSpec, sample};
-use crate::image::sample as images;
+use crate::image::{PRELOAD_TESTS, sample as images};
 use proptest::prelude::*;
 
 /// What is wanted: a cluster with so many workers, and the images of one source.
@@ -604,6 +604,36 @@ fn the_node_image_is_missing_and_the_preload_volume_is_there() {
     [images]
       unpack the preloaded images
     ");
+}
+
+#[test]
+fn the_images_of_the_tests_are_preloaded() {
+    for origin in [Origin::Modules, images::release()] {
+        let mut inputs = images::inputs(origin.clone());
+        inputs.preload = vec![PRELOAD_TESTS.to_owned()];
+        let images = ImagePlan::new(&inputs);
+        let titles = |observed: &Observed| -> Vec<&str> {
+            let stages = plan_images(&images, &origin, observed);
+            stages.iter().map(|stage| stage.title).collect()
+        };
+        let mut observed = Observed::default();
+        let all = titles(&observed);
+        assert_eq!(all.last(), Some(&"images"), "{all:?}");
+        for once in ["base", "builder", "tests image", "tests", "test images"] {
+            let found = all.iter().filter(|title| **title == once);
+            assert_eq!(found.count(), 1, "{once}: {all:?}");
+        }
+        let mut programs = plan_images(&images, &origin, &observed);
+        programs.retain(|stage| stage.title == "programs");
+        let coredns = programs.iter().filter(
+            |stage| matches!(&stage.steps[..], [Step::BuildPrograms(made)] if made.component.name == "coredns"),
+        );
+        assert_eq!(coredns.count(), 1);
+
+        observed.images = [images.node.clone()].into();
+        observed.preloaded = true;
+        assert_eq!(titles(&observed), Vec::<&str>::new());
+    }
 }
 
 #[test]

@@ -300,7 +300,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "image.preload",
         "preload",
-        Kind::List(&["agnhost"]),
+        Kind::List(&["agnhost", "e2e"]),
         "More images to have in every node from the start",
     )
     .optional(),
