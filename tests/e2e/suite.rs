@@ -66,6 +66,16 @@ fn the_tests_of_kubernetes_run() {
     );
     assert_eq!(running.wait().unwrap().code(), Some(1));
     assert_nothing_stays(&program);
+
+    // With the images in the nodes from the start, which share them, nothing is sent.
+    let nodes = ["--num-nodes", "1", "--skip-snapshot"];
+    program.ok(&[&["reup", "--preload", "e2e"], &nodes[..]].concat());
+    let of_tests = program.ok(&["image", "list"]);
+    assert!(of_tests.contains("e2e-test-images/nginx"), "{of_tests}");
+    assert!(!of_tests.lines().any(|image| !image.contains("all nodes")));
+    let told = program.ok(&["--output", "json", "e2e", TEST]);
+    assert!(told.contains("\"stage\":\"run\""), "{told}");
+    assert!(!told.contains("\"stage\":\"send\""), "{told}");
 }
 
 fn namespaces(program: &Program) -> String {
