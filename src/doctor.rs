@@ -134,6 +134,7 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
+            id: "ENGINE".to_owned(),
             version: "20.10.24".to_owned(),
             storage_driver: "overlay2".to_owned(),
             cgroup_v1: true,

@@ -44,6 +44,8 @@ pub struct Engine {
 /// What the engine says of itself and of its host.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// What tells it from all other engines; nothing where it does not tell.
+    pub id: String,
     /// Docker's version, as in `20.10.24`.
     pub version: String,
     /// `overlay2`, `btrfs`...
@@ -124,6 +126,7 @@ impl Engine {
                     _ => None,
                 });
         Ok(Facts {
+            id: info.id.unwrap_or_default(),
             version: info.server_version.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             cgroup_v1: info

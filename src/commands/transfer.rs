@@ -358,7 +358,7 @@ impl Importing<'_> {
             };
             execute::stage(title(Kind::Image), reporter, times, Box::pin(loading)).await?;
         }
-        transfer::settle_rights(engine, &snapshot)
+        transfer::settle_rights(engine, facts, &snapshot)
             .await
             .map_err(failed)?;
         let rights = rights(session, engine, facts, &snapshot, cancel).await?;

@@ -22,6 +22,8 @@ pub const JOB: &str = "local-cluster.job";
 pub const CACHE: &str = "local-cluster.cache";
 /// On node images: the rights that the engine gives, found out when the image was made.
 pub const RIGHTS: &str = "local-cluster.rights";
+/// On node images: the engine whose rights those are. An image may have come from elsewhere.
+pub const RIGHTS_OF: &str = "local-cluster.rights-of";
 /// On snapshots' volumes: the name of the snapshot.
 pub const SNAPSHOT: &str = "local-cluster.snapshot";
 /// On snapshots' volumes: what it was made of, as JSON.

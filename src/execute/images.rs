@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::e2e::suite::Suite;
-use crate::engine::{Build, Engine, EngineError, HOST_NETWORK, Job, Mount, Rights, label};
+use crate::engine::{Build, Engine, EngineError, Facts, HOST_NETWORK, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
@@ -240,7 +240,7 @@ pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
             .node
             .rsplit_once(':')
             .unwrap_or((&work.images.node, "latest"));
-        let labels = BTreeMap::from([(label::RIGHTS.to_owned(), rights.to_string())]);
+        let labels = rights_labels(&rights, work.facts);
         work.engine
             .commit(&job.name, repository, tag, &labels, ENTRYPOINT)
             .await
@@ -380,24 +380,38 @@ pub(super) async fn seal(
     engine.run_job(&seal, None, cancel, |_| {}).await
 }
 
-/// The rights that were found out when the node image was made.
+/// What a node image says of the rights of its nodes.
+pub(super) fn rights_labels(rights: &Rights, facts: &Facts) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::RIGHTS.to_owned(), rights.to_string()),
+        (label::RIGHTS_OF.to_owned(), facts.id.clone()),
+    ])
+}
+
+/// The rights that a node image says its nodes get, where it says it of this engine.
+pub(super) fn known_rights(labels: &BTreeMap<String, String>, facts: &Facts) -> Option<Rights> {
+    let ours = labels.get(label::RIGHTS_OF) == Some(&facts.id);
+    let rights = labels.get(label::RIGHTS).filter(|_| ours)?;
+    rights.parse().ok()
+}
+
+/// The rights that were found out when the node image was made. One that came from another engine, by an import that was
+/// killed or by `docker load`, has that one's: then it is found out here.
 pub(super) async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
-    let labels = work.engine.image_labels(&work.images.node).await;
-    let labels = labels
-        .map_err(|source| Error::other(format!("inspect image {}", work.images.node), source))?;
-    labels
-        .as_ref()
-        .and_then(|labels| labels.get(label::RIGHTS))
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            Error::with_hint(
-                format!(
-                    "image {} does not say which rights its nodes get",
-                    work.images.node
-                ),
-                "remove it with `local-cluster clean --images`, and it is made anew",
-            )
-        })
+    let image = &work.images.node;
+    let labels = work.engine.image_labels(image).await;
+    let labels = labels.map_err(|source| Error::other(format!("inspect image {image}"), source))?;
+    let labels = labels.ok_or_else(|| Error::message(format!("there is no image {image}")))?;
+    if let Some(rights) = known_rights(&labels, work.facts) {
+        return Ok(rights);
+    }
+    let found = work.engine.probe_rights(image).await;
+    found.map_err(|source| {
+        Error::other(
+            format!("find out which rights the nodes of {image} get"),
+            source,
+        )
+    })
 }
 
 /// What a job gets of the client's environment, as a file that it reads and removes. A proxy may have a password, and Docker

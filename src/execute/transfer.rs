@@ -1,8 +1,8 @@
 //! What a snapshot needs, out of the engine into a file and back.
 
-use super::images::{ENTRYPOINT, seal};
+use super::images::{ENTRYPOINT, known_rights, rights_labels, seal};
 use super::snapshot::SNAPSHOT_JOB;
-use crate::engine::{Engine, EngineError, Job, Mount, Rights, label};
+use crate::engine::{Engine, EngineError, Facts, Job, Mount, Rights, label};
 use crate::image::job_labels;
 use crate::snapshot::Snapshot;
 use crate::snapshot::file::Kind;
@@ -88,19 +88,22 @@ pub async fn write(
 
 /// Sees to it that the node image of a snapshot says which rights nodes get here: where it was made it may have been
 /// others. One that was there already may be what a run that was killed has loaded.
-pub async fn settle_rights(engine: &Engine, snapshot: &Snapshot) -> Result<(), EngineError> {
+pub async fn settle_rights(
+    engine: &Engine,
+    facts: &Facts,
+    snapshot: &Snapshot,
+) -> Result<(), EngineError> {
     let image = &snapshot.of.image;
-    let rights = engine.probe_rights(image).await?.to_string();
     let labels = engine.image_labels(image).await?.unwrap_or_default();
-    if labels.get(label::RIGHTS) == Some(&rights) {
+    if known_rights(&labels, facts).is_some() {
         return Ok(());
     }
+    let labels = rights_labels(&engine.probe_rights(image).await?, facts);
     let mut base = job(snapshot, "rights", "look", &snapshot.volume, true);
     base.labels = job_labels(IMPORT_JOB);
     base.mounts.clear();
     engine.create_job(&base).await?;
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
-    let labels = BTreeMap::from([(label::RIGHTS.to_owned(), rights)]);
     let made = engine
         .commit(&base.name, repository, tag, &labels, ENTRYPOINT)
         .await;

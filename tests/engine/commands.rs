@@ -358,7 +358,7 @@ fn a_label_whose_number_another_run_took_gets_the_next() {
             path(format!("GET /images/{node}/json")),
             json(
                 200,
-                &json!({ "Config": { "Labels": { "local-cluster.rights": "privileged" } } }),
+                &json!({ "Config": { "Labels": { "local-cluster.rights": "privileged", "local-cluster.rights-of": "" } } }),
             ),
         ),
         (

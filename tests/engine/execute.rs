@@ -83,6 +83,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(fake: &Fake) -> Self {
         let facts = Facts {
+            id: "ENGINE".to_owned(),
             version: "20.10.24".to_owned(),
             storage_driver: "overlay2".to_owned(),
             cgroup_v1: true,
@@ -628,7 +629,7 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
         ]
     };
     let fake = Fake::new(answers(
-        json!({ "local-cluster.rights": "CHOWN,SYS_ADMIN" }),
+        json!({ "local-cluster.rights": "CHOWN,SYS_ADMIN", "local-cluster.rights-of": "ENGINE" }),
     ));
     let error = Run::new(&fake)
         .steps(vec![Step::FillPreload])
@@ -651,22 +652,26 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
     let host = fake.only("POST /containers/create").json()["HostConfig"].clone();
     assert_eq!(host["CapAdd"], json!(["CHOWN", "SYS_ADMIN"]));
 
-    // Without knowing the rights of nodes nothing is tried.
-    let fake = Fake::new(answers(json!({})));
-    let error = Run::new(&fake)
-        .steps(vec![Step::FillPreload])
-        .await
-        .unwrap_err();
-    assert!(
-        in_one_line(&error).ends_with("does not say which rights its nodes get"),
-        "{}",
-        in_one_line(&error)
-    );
-    assert!(
-        error.hints()[0].contains("clean --images"),
-        "{:?}",
-        error.hints()
-    );
+    // What an image says of another engine, or of none, is not believed.
+    let throw_away = format!("local-cluster-rights-{}", std::process::id());
+    for labels in [
+        json!({ "local-cluster.rights": "CHOWN,SYS_ADMIN", "local-cluster.rights-of": "OTHER" }),
+        json!({ "local-cluster.rights": "CHOWN,SYS_ADMIN" }),
+        json!({}),
+    ] {
+        let fake = Fake::new(answers(labels));
+        fake.add(&format!("POST /containers/{throw_away}/start"), done());
+        fake.add(&format!("DELETE /containers/{throw_away}"), done());
+        let mut run = Run::new(&fake);
+        run.steps(vec![Step::FillPreload]).await.unwrap_err();
+        let made = fake.all("POST /containers/create");
+        let host = made.last().unwrap().json()["HostConfig"].clone();
+        assert_eq!(made.len(), 2);
+        assert_eq!(
+            (&host["Privileged"], &host["CapAdd"]),
+            (&json!(true), &json!(null))
+        );
+    }
 }
 
 #[tokio::test]

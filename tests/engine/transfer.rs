@@ -123,35 +123,45 @@ fn what_may_be_whole_is_not_replaced() {
 }
 
 /// An engine that has the node image, on which nodes get all rights.
-fn with_image(rights: &str) -> Fake {
+fn with_image(labels: &serde_json::Value) -> Fake {
     let throw_away = format!("local-cluster-rights-{}", std::process::id());
     let base = "local-cluster.snapshot.one.rights";
     let created = json(201, &json!({ "Id": "0", "Warnings": [] }));
     let fake = Fake::new([("POST /containers/create", created)]);
-    let image = json!({ "Config": { "Labels": { "local-cluster.rights": rights } } });
+    let image = json!({ "Config": { "Labels": labels } });
     fake.add(&format!("GET /images/{IMAGE}/json"), json(200, &image));
     fake.add(&format!("POST /containers/{throw_away}/start"), done());
     for name in [throw_away.as_str(), base] {
         fake.add(&format!("DELETE /containers/{name}"), done());
     }
     fake.add("POST /commit", json(201, &json!({ "Id": "1" })));
+    fake.add("GET /info", json(200, &json!({ "ID": "ENGINE" })));
     fake
 }
 
 /// A run that was killed after it had loaded the image has left one with another machine's rights.
 #[tokio::test]
 async fn an_image_that_is_there_says_this_machine_s_rights() {
-    let fake = with_image("CHOWN,KILL");
-    settle_rights(&fake.engine(), &snapshot()).await.unwrap();
-    let made = fake.only("POST /commit");
-    assert_eq!(made.json()["Labels"]["local-cluster.rights"], "privileged");
+    let settled = async |of: &str| {
+        let fake = with_image(
+            &json!({ "local-cluster.rights": "CHOWN,KILL", "local-cluster.rights-of": of }),
+        );
+        let engine = fake.engine();
+        let facts = engine.facts().await.unwrap();
+        settle_rights(&engine, &facts, &snapshot()).await.unwrap();
+        fake
+    };
+    let fake = settled("OTHER").await;
+    let made = fake.only("POST /commit").json();
+    assert_eq!(made["Labels"]["local-cluster.rights"], "privileged");
+    assert_eq!(made["Labels"]["local-cluster.rights-of"], "ENGINE");
     // One that is left goes with the images.
     let base = fake.all("POST /containers/create").pop().unwrap().json();
     assert_eq!(base["Labels"]["local-cluster.job"], "import");
 
-    let fake = with_image("privileged");
-    settle_rights(&fake.engine(), &snapshot()).await.unwrap();
-    assert!(fake.all("POST /commit").is_empty());
+    // What was found out on this engine is not tried again.
+    let fake = settled("ENGINE").await;
+    assert!(fake.all("POST /commit").is_empty() && fake.all("POST /containers/create").is_empty());
 }
 
 /// The job that looks into a preload volume is found again when the run was killed: by the snapshot's volume where that is
