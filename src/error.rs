@@ -236,6 +236,9 @@ fn own_hint(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<crate::kubeconfig::KubeconfigError>() {
         return error.hint();
     }
+    if let Some(error) = cause.downcast_ref::<EngineError>() {
+        return error.hint();
+    }
     if let Some(hint) = hint_of_source(cause) {
         return Some(hint);
     }

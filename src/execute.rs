@@ -2,7 +2,7 @@
 
 mod cluster;
 mod images;
-mod members;
+pub mod members;
 pub mod snapshot;
 pub mod transfer;
 

@@ -16,7 +16,7 @@ use crate::cluster::{
 use crate::drain::Drain;
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
-use crate::execute::{self, Times, Work};
+use crate::execute::{self, Times, Work, members};
 use crate::node::access::{self, Way};
 use crate::node::phases::Phases;
 use crate::node::pod_ranges;
@@ -138,7 +138,8 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         .filter(|network| standing.containers.is_empty() && preflight::is_unfit(network, &spec));
     observed.network = network.is_some() && unfit.is_none();
     if let Some(kept) = plan::minority(&spec, &observed) {
-        return Err(lost(identity, &spec, &kept));
+        let all = spec.masters().count();
+        return Err(lost(identity, kept.len(), all));
     }
     let mut stages = plan::plan(&spec, &observed);
     let stays = !plan::creates(&stages, Some(Role::Master));
@@ -245,7 +246,10 @@ pub(super) async fn bring_to_ready(
     let client = access::client(&config)?;
     let waiting = async {
         let nodes = &spec.nodes;
-        ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
+        tokio::select! {
+            ready = ready::wait(&client, engine, spec, nodes, patience, reporter, cancel) => ready?,
+            lost = outvoted(engine, identity, spec, &way.master) => return Err(lost),
+        }
         pod_ranges::assign(&client, spec).await
     };
     let both = async {
@@ -327,13 +331,11 @@ fn members(
 }
 
 /// What is told of a cluster that has lost so many masters that the others cannot go on.
-fn lost(identity: &Identity, spec: &ClusterSpec, kept: &[NodeSpec]) -> Error {
+fn lost(identity: &Identity, kept: usize, all: usize) -> Error {
     let flag = identity.flag();
     Error::with_hint(
         format!(
-            "only {} of {} masters of cluster `{}` are left, and etcd needs most of them",
-            kept.len(),
-            spec.masters().count(),
+            "only {kept} of {all} masters of cluster `{}` are left, and etcd needs most of them",
             identity.names.context()
         ),
         format!(
@@ -341,6 +343,17 @@ fn lost(identity: &Identity, spec: &ClusterSpec, kept: &[NodeSpec]) -> Error {
              it so that `up` makes it anew"
         ),
     )
+}
+
+/// Ends when it is known that the masters which are left are too few to decide: they would be waited for in vain.
+async fn outvoted(engine: &Engine, identity: &Identity, spec: &ClusterSpec, master: &str) -> Error {
+    if spec.load_balancer.is_some()
+        && let Some(known) = members::known_to_etcd(engine, master).await
+        && let Some((kept, all)) = plan::outvoted(spec, &known)
+    {
+        return lost(identity, kept, all);
+    }
+    std::future::pending().await
 }
 
 /// Says what becomes of the workers of a cluster that is there, where that is not what is set.

@@ -80,6 +80,25 @@ impl EngineError {
         }
     }
 
+    /// What to do where the engine went away in the midst of something.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Call { source, .. } = self else {
+            return None;
+        };
+        let lost = matches!(
+            source,
+            BollardError::IOError { .. }
+                | BollardError::HyperResponseError { .. }
+                | BollardError::HyperLegacyError { .. }
+                | BollardError::SocketNotFoundError(_)
+        );
+        lost.then(|| {
+            "the connection to the Docker engine was lost: when the engine answers again (`docker info`), run the same \
+             command again; what this one has begun is found and brought to its end, or taken back"
+                .to_owned()
+        })
+    }
+
     /// What the engine wrote, where it answered.
     pub fn message(&self) -> String {
         match self {

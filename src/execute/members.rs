@@ -3,14 +3,18 @@
 use super::{Making, Work, cluster};
 use crate::cluster::{NodeSpec, Role};
 use crate::drain;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::node::access;
 use crate::node::files::Etcd;
+use crate::node::phases::watching;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 /// The taints that keep ordinary pods off a master; the second until Kubernetes 1.24.
 const MASTER_TAINTS: [&str; 2] = [
@@ -112,6 +116,17 @@ pub(super) async fn retire(
     }
     drain::forget(&client(work, making).await?, &node.name).await?;
     cluster::remove_node(work, node).await
+}
+
+/// The addresses of the masters that etcd counts as its own, when the one of this master answers: it is asked what it knows by itself, as
+/// there may be too few to agree. None where it does not say.
+pub async fn known_to_etcd(engine: &Engine, master: &str) -> Option<BTreeSet<Ipv4Addr>> {
+    let command = watching(&[ETCD_MEMBER, "known"]);
+    let executed = engine.exec(master, &command).await.ok()?;
+    let addresses = executed.text();
+    let lines = addresses.lines();
+    let known: Option<BTreeSet<Ipv4Addr>> = lines.map(|line| line.parse().ok()).collect();
+    known.filter(|_| executed.status == 0)
 }
 
 /// Makes a master of a cluster that has others. What etcd and Kubernetes know of one that had its name goes first.

@@ -4,6 +4,8 @@ use super::{Observed, Stage, Step};
 use crate::cluster::{ClusterSpec, LoadBalancer, Members, NodeSpec, Role};
 use crate::engine::{Found, State};
 use crate::node::phases::Phases;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 /// The cluster's part of the plan: after it the cluster has the nodes that are wanted, and no others.
 pub fn plan(spec: &ClusterSpec, observed: &Observed) -> Vec<Stage> {
@@ -108,6 +110,14 @@ pub fn minority(spec: &ClusterSpec, observed: &Observed) -> Option<Vec<NodeSpec>
     let kept: Vec<NodeSpec> = spec.masters().filter(is_kept).cloned().collect();
     let decides = is_majority(kept.len(), spec.masters().count());
     (!is_anew(spec, observed) && !decides).then_some(kept)
+}
+
+/// How many masters there are of those that etcd counts as its own, and how many it counts, where they are too few to decide.
+/// Nothing else knows of one of which nothing is left.
+pub fn outvoted(spec: &ClusterSpec, known: &BTreeSet<Ipv4Addr>) -> Option<(usize, usize)> {
+    let kept = spec.masters().filter(|node| known.contains(&node.address));
+    let kept = kept.count();
+    (!is_majority(kept, known.len())).then_some((kept, known.len()))
 }
 
 /// Whether the control plane is made from the beginning: there is no master, or the making of them was never completed.

@@ -803,6 +803,22 @@ fn a_control_plane_that_was_never_complete_is_made_anew() {
 }
 
 #[test]
+fn etcd_knows_of_masters_that_have_left_nothing() {
+    let spec = Wanted::three_masters(0).spec;
+    let outvoted = |known: &[NodeSpec]| {
+        let known = known.iter().map(|node| node.address).collect();
+        super::outvoted(&spec, &known)
+    };
+    let five: Vec<NodeSpec> = spec.possible_masters().collect();
+    assert_eq!(outvoted(&five[..3]), None);
+    assert_eq!(outvoted(&five[1..3]), None);
+    assert_eq!(outvoted(&five), None);
+    assert_eq!(outvoted(&five[1..]), Some((2, 4)));
+    assert_eq!(outvoted(&five[2..]), Some((1, 3)));
+    assert_eq!(outvoted(&five[3..]), Some((0, 2)));
+}
+
+#[test]
 fn what_is_left_of_masters_may_be_too_few() {
     let wanted = Wanted::three_masters(0);
     let left = |gone: &[&str]| {

@@ -29,6 +29,7 @@ fn three_masters_survive_the_loss_of_one() {
     the_first_goes(&program);
     program.ok(&["stop"]);
     program.ok(&["start"]);
+    most_are_destroyed(&program);
     program.ok(&["snapshot", "restore", "kept"]);
     assert_all_ready(&program);
     program.kubectl(&["get", "configmap", "first"]);
@@ -122,6 +123,24 @@ fn come_back(program: &Program, stop: [usize; 3], start: [usize; 3]) {
         program.run(&["up"]).status.success()
     });
     assert_all_ready(program);
+}
+
+/// Of most of them nothing is left: the one that is cannot go on, which its etcd knows, and nobody waits for it.
+fn most_are_destroyed(program: &Program) {
+    for master in &MASTERS[1..] {
+        let container = program.container(master);
+        engine("DELETE", &format!("/containers/{container}?force=1"));
+        engine("DELETE", &format!("/volumes/{container}-data"));
+    }
+    let refused = |command: &str| {
+        let (_, told) = program.fails(&[command]);
+        assert!(told.contains("only 1 of 3 masters of cluster"), "{told}");
+        assert!(told.contains("snapshot restore"), "{told}");
+    };
+    refused("up");
+    program.ok(&["stop"]);
+    refused("start");
+    refused("up");
 }
 
 fn one_is_destroyed(program: &Program) {

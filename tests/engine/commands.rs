@@ -5,6 +5,7 @@ use local_cluster::image::base::BaseChoice;
 use local_cluster::image::{ImageInputs, ImagePlan, Origin};
 use local_cluster::settings::BaseKind;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::fake::{Answer, Fake, done, json, refusal, stream};
 
@@ -29,6 +30,8 @@ pub(crate) fn run_in(fake: &Fake, arguments: &[&str], variables: &[(&str, &str)]
         .env("DOCKER_HOST", fake.address())
         .envs(variables.iter().copied())
         .args(arguments)
+        // One that hangs is killed, and has no exit code.
+        .timeout(Duration::from_mins(1))
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,9 @@ impl Asked {
     }
 }
 
+/// Answers to what is known when it is asked.
+pub(crate) type Otherwise = fn(&str) -> Answer;
+
 /// The engine.
 #[derive(Debug)]
 pub(crate) struct Fake {
@@ -90,6 +94,12 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     /// Unfinished answers whose client has gone.
     given_up: Mutex<usize>,
+    /// After so many questions it answers none any more.
+    life: Mutex<Option<usize>>,
+    /// That has come.
+    dead: AtomicBool,
+    /// What it answers where it was given no answer.
+    otherwise: Mutex<Option<Otherwise>>,
 }
 
 impl Fake {
@@ -124,6 +134,18 @@ impl Fake {
         let mut answers = self.shared.answers.lock().unwrap();
         answers.insert(what.to_owned(), vec![answer]);
         drop(answers);
+        self
+    }
+
+    /// The same, that answers so many questions and then goes away: each connection ends.
+    pub(crate) fn that_dies_after(self, questions: usize) -> Self {
+        *self.shared.life.lock().unwrap() = Some(questions);
+        self
+    }
+
+    /// The same, that answers so what it was given no answer to.
+    pub(crate) fn that_else(self, answer: Otherwise) -> Self {
+        *self.shared.otherwise.lock().unwrap() = Some(answer);
         self
     }
 
@@ -197,8 +219,19 @@ impl Shared {
     fn serve(&self, mut connection: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(connection);
         let asked = read(&mut reader)?;
+        let mut all = self.asked.lock().unwrap();
+        if self
+            .life
+            .lock()
+            .unwrap()
+            .is_some_and(|life| all.len() >= life)
+        {
+            self.dead.store(true, Ordering::Relaxed);
+            return None;
+        }
         let answer = self.answer(&asked.what);
-        self.asked.lock().unwrap().push(asked);
+        all.push(asked);
+        drop(all);
         let head = |status: u16, more: &str| {
             format!("HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{more}\r\n")
         };
@@ -240,6 +273,9 @@ impl Shared {
                     .iter()
                     .any(|asked| asked.what == what)
                 {
+                    if self.dead.load(Ordering::Relaxed) {
+                        return connection.shutdown(std::net::Shutdown::Both).ok();
+                    }
                     assert!(
                         began.elapsed() < Duration::from_secs(20),
                         "nobody asked {what}"
@@ -272,7 +308,10 @@ impl Shared {
         match answers.get_mut(what) {
             Some(several) if several.len() > 1 => several.remove(0),
             Some(one) => one[0].clone(),
-            None => refusal(501, &format!("the test has no answer to {what}")),
+            None => match *self.otherwise.lock().unwrap() {
+                Some(otherwise) => otherwise(what),
+                None => refusal(501, &format!("the test has no answer to {what}")),
+            },
         }
     }
 }

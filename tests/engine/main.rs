@@ -9,6 +9,7 @@ mod dump;
 mod exec;
 mod execute;
 mod fake;
+mod gone;
 mod images;
 mod jobs;
 mod lifecycle;

@@ -8,7 +8,7 @@ use crate::commands::{assert_untouched, engine, run};
 use crate::fake::{Answer, Fake, frames, json};
 
 /// The settings that a cluster of the defaults keeps.
-fn settings() -> String {
+pub(crate) fn settings() -> String {
     json!({
         "dind.subnet": "10.192.0.0/24", "cluster.podSubnet": "10.244.0.0/16",
         "cluster.serviceSubnet": "10.96.0.0/16", "cluster.cniPlugin": "bridge",
@@ -18,7 +18,7 @@ fn settings() -> String {
     .to_string()
 }
 
-fn node(name: &str, state: &str) -> Value {
+pub(crate) fn node(name: &str, state: &str) -> Value {
     let role = if name == "kube-master" {
         "master"
     } else {
@@ -29,7 +29,7 @@ fn node(name: &str, state: &str) -> Value {
 }
 
 /// A cluster of the defaults with these containers, all of whose phases are complete.
-fn cluster(containers: &[Value]) -> Fake {
+pub(crate) fn cluster(containers: &[Value]) -> Fake {
     let network = json!([{ "Name": "k8s-kubeadm-local-cluster", "Labels": { "local-cluster.cluster": "local-cluster" },
                            "IPAM": { "Config": [{ "Subnet": "10.192.0.0/24" }] } }]);
     let fake = engine(&network, &json!(containers));

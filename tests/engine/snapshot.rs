@@ -218,7 +218,7 @@ async fn a_snapshot_without_its_mark_is_none() {
     }
 }
 
-fn archive(name: &str) -> Vec<u8> {
+pub(crate) fn archive(name: &str) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(0);
