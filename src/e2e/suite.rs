@@ -69,7 +69,7 @@ impl Suite {
 
 /// Why a version has no suite here.
 pub fn refusal(version: KubernetesVersion) -> String {
-    let proven: Vec<String> = modules::proven_versions()
+    let proven: Vec<String> = modules::tested_versions()
         .map(|version| version.to_string())
         .collect();
     format!(

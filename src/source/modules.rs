@@ -20,15 +20,19 @@ const COREDNS_1_14_2: &[Embedded] = module!("coredns-1.14.2": "go.mod", "go.sum"
 const CONTAINERD_2_4_2: &[Embedded] = module!("containerd-2.4.2": "go.mod", "go.sum", "tools.go");
 const RUNC_1_5_2: &[Embedded] = module!("runc-1.5.2": "go.mod", "go.sum", "tools.go");
 const KUBERNETES_1_36_3: &[Embedded] = module!("kubernetes-1.36.3": "go.mod", "go.sum", "tools.go");
-
+const ETCD_3_6_6: &[Embedded] = module!("etcd-3.6.6": "go.mod", "go.sum", "tools.go");
+const COREDNS_1_13_1: &[Embedded] = module!("coredns-1.13.1": "go.mod", "go.sum", "main.go");
+const KUBERNETES_1_35_4: &[Embedded] = module!("kubernetes-1.35.4": "go.mod", "go.sum", "tools.go");
 const TESTS_1_36_3: &[Embedded] =
     module!("kubernetes-e2e-1.36.3": "go.mod", "go.sum", "tools.go", "build");
 
-/// A version of Kubernetes that is proven to build from its modules, with what kubeadm of that version asks for.
+/// A version of Kubernetes that is proven to build from its modules, with what kubeadm of that version asks for:
+/// `scripts/modules` finds it out.
 struct Proven {
     version: KubernetesVersion,
     kubernetes: &'static [Embedded],
-    tests: &'static [Embedded],
+    /// Its end-to-end tests, where these are proven, too.
+    tests: Option<&'static [Embedded]>,
     etcd: (&'static str, &'static [Embedded]),
     coredns: (&'static str, &'static [Embedded]),
     pause: &'static str,
@@ -36,19 +40,37 @@ struct Proven {
     agnhost: &'static str,
 }
 
-const PROVEN: [Proven; 1] = [Proven {
-    version: KubernetesVersion::new(1, 36, 3),
-    kubernetes: KUBERNETES_1_36_3,
-    tests: TESTS_1_36_3,
-    etcd: ("3.6.8", ETCD_3_6_8),
-    coredns: ("1.14.2", COREDNS_1_14_2),
-    pause: "3.10.2",
-    agnhost: "2.63.0",
-}];
+/// The newest comes last.
+const PROVEN: [Proven; 2] = [
+    Proven {
+        version: KubernetesVersion::new(1, 35, 4),
+        kubernetes: KUBERNETES_1_35_4,
+        tests: None,
+        etcd: ("3.6.6", ETCD_3_6_6),
+        coredns: ("1.13.1", COREDNS_1_13_1),
+        pause: "3.10.1",
+        agnhost: "2.59",
+    },
+    Proven {
+        version: KubernetesVersion::new(1, 36, 3),
+        kubernetes: KUBERNETES_1_36_3,
+        tests: Some(TESTS_1_36_3),
+        etcd: ("3.6.8", ETCD_3_6_8),
+        coredns: ("1.14.2", COREDNS_1_14_2),
+        pause: "3.10.2",
+        agnhost: "2.63.0",
+    },
+];
 
 /// The versions of Kubernetes that build from modules.
 pub fn proven_versions() -> impl Iterator<Item = KubernetesVersion> {
     PROVEN.iter().map(|proven| proven.version)
+}
+
+/// The versions of Kubernetes whose end-to-end tests build from modules.
+pub fn tested_versions() -> impl Iterator<Item = KubernetesVersion> {
+    let tested = PROVEN.iter().filter(|proven| proven.tests.is_some());
+    tested.map(|proven| proven.version)
 }
 
 /// The image that the setting `image.preload` means by a name, under the name that Kubernetes' tests ask for.
@@ -189,7 +211,7 @@ pub fn tests(version: KubernetesVersion) -> Option<Component> {
     let proven = PROVEN.iter().find(|proven| proven.version == version)?;
     Some(Component {
         name: "kubernetes-e2e",
-        files: proven.tests,
+        files: proven.tests?,
         packages: vec![
             "github.com/onsi/ginkgo/v2/ginkgo",
             // The tests call it.
@@ -253,8 +275,9 @@ mod tests {
 
     #[test]
     fn a_module_requires_the_version_that_its_component_says() {
-        let version = KubernetesVersion::new(1, 36, 3);
-        for component in components(version).into_iter().chain(tests(version)) {
+        let all = proven_versions()
+            .flat_map(|version| components(version).into_iter().chain(tests(version)));
+        for component in all {
             let go_mod = component
                 .files
                 .iter()

@@ -84,6 +84,41 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
     assert!(!left.contains("local-cluster-244"), "{left}");
 }
 
+/// A snapshot brings its own version of Kubernetes back. The other version is built first, which takes minutes.
+#[cfg(feature = "e2e-all")]
+#[test]
+fn a_snapshot_of_another_version_is_brought_back() {
+    let program = Program::new(249);
+    let versions = || {
+        program.kubectl(&[
+            "get",
+            "nodes",
+            "-o",
+            "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
+        ])
+    };
+    let old = ["up", "--num-nodes", "1", "--kubernetes-version", "1.35.4"];
+    program.ok(&old);
+    record(&program, "old");
+    program.ok(&["snapshot", "save", "old"]);
+    program.ok(&["down"]);
+    program.ok(&["up", "--num-nodes", "1"]);
+    assert_eq!(versions(), "v1.36.3 v1.36.3");
+    assert_eq!(records(&program), [""; 0]);
+
+    program.ok(&["snapshot", "restore", "old"]);
+    assert_eq!(versions(), "v1.35.4 v1.35.4");
+    assert_eq!(records(&program), ["old"]);
+    // It goes on as what it was, in all that follows.
+    program.ok(&["node", "add"]);
+    assert_eq!(versions(), "v1.35.4 v1.35.4 v1.35.4");
+    program.ok(&["stop"]);
+    program.ok(&["start"]);
+    assert_eq!(records(&program), ["old"]);
+    program.ok(&["snapshot", "rm", "old"]);
+    program.ok(&["clean"]);
+}
+
 /// A restore that is killed has not been: the next command finds the cluster as it was before, or as it was to be.
 fn killed(program: &Program) {
     record(program, "three");
