@@ -1,5 +1,6 @@
 //! One file a subcommand: settings, then what is wanted, then acts, then prints.
 
+mod bar;
 mod client;
 mod clone;
 pub mod config;
@@ -7,6 +8,7 @@ mod down;
 mod dump;
 mod e2e;
 mod image;
+mod image_list;
 mod inspect;
 mod lifecycle;
 mod list;
@@ -121,7 +123,9 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         }
         Some(Command::Node(cli::NodeCommand::List)) => node::list(session).await,
         Some(Command::Image(cli::ImageCommand::Build { .. })) => image::build(session).await,
-        Some(Command::Image(cli::ImageCommand::List { nodes })) => load::list(session, nodes).await,
+        Some(Command::Image(cli::ImageCommand::List { nodes })) => {
+            image_list::run(session, nodes).await
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! `e2e`, `e2e-serial` and `e2e images`: Kubernetes' own tests of the cluster's version, in a container on its network.
 
+mod images;
+
 use super::image;
 use super::inspect::must_run;
-use super::load::{self, From, Loading};
+use super::load;
 use super::print;
 use super::session::{self, Identity, Session};
 use super::standing::Standing;
@@ -10,14 +12,13 @@ use super::surroundings::Surroundings;
 use crate::cli::{E2eArgs, Output};
 use crate::cluster::{ClusterSpec, Names};
 use crate::e2e::suite::Suite;
-use crate::e2e::{Choice, Chosen, Failure, Need, Seen, Source, Tally, failures};
+use crate::e2e::{Choice, Chosen, Failure, Seen, Tally, failures};
 use crate::engine::{Engine, Found, Job, Mount, State};
 use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, job_labels};
 use crate::inventory::is_load_balancer;
-use crate::load::{Digest, Held};
 use crate::node::access::{self, Way};
 use crate::plan::Observed;
 use crate::report::{Event, Unit};
@@ -25,8 +26,7 @@ use crate::signal;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -127,7 +127,7 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let chosen = tests.list(&mut times).await?;
     let asked = load::ask(&engine, &tests.nodes, &cancel);
     let held = execute::stage("ask", &session.reporter, &mut times, asked).await?;
-    let absent = absent(&chosen.needs(), &held);
+    let absent = images::absent(&chosen.needs(), &held);
     if list_images {
         return tests.print_images(&chosen, &absent);
     }
@@ -166,15 +166,6 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let outcome = outcome?;
     cleaned?;
     Ok(tests.tell(&outcome, report, times, began))
-}
-
-/// The images that only a registry has, and that not all nodes have.
-fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
-    let everywhere = |name: &String| held.iter().all(|held| held.images.contains_key(name));
-    let absent = needs
-        .iter()
-        .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
-    absent.map(|need| need.name.clone()).collect()
 }
 
 /// As many processes as there is something to do for: tests mostly wait.
@@ -253,73 +244,6 @@ impl Tests<'_> {
             Ok(chosen)
         };
         execute::stage("choose", &self.session.reporter, times, Box::pin(listing)).await
-    }
-
-    fn tell_absent(&self, absent: &[String]) {
-        if absent.is_empty() {
-            return;
-        }
-        let hint = format!(
-            "`docker pull` them and `local-cluster{} load` them, or leave tests out: `e2e FOCUS SKIP`",
-            self.identity.flag()
-        );
-        self.session.reporter.warn(
-            format!(
-                "some of these tests may ask for images that are not in the nodes and cannot be assembled; where no \
-                 registry has them either, such a test fails after minutes of waiting: {}",
-                absent.join(", ")
-            ),
-            Some(&hint),
-        );
-    }
-
-    /// Brings what was assembled into the nodes.
-    async fn load(&self, chosen: &Chosen, held: &[Held], times: &mut Times) -> Result<(), Error> {
-        let needed = chosen.needs().into_iter();
-        let assembled = needed.filter(|need| matches!(need.source, Source::Assembled(_)));
-        let names: BTreeSet<String> = assembled.map(|need| need.name).collect();
-        // A container that never runs: what is in the volume can be read through it.
-        let name = format!("{}-images", container(&self.identity.names));
-        let job = self.job(name.clone(), "images", Vec::new());
-        let created = self.engine.create_job(&job).await;
-        created.map_err(|source| Error::other("read the images of the tests", source))?;
-        let loading = Loading {
-            engine: self.engine,
-            nodes: &self.nodes,
-            directory: self.session.downloads(),
-            reporter: &self.session.reporter,
-            cancel: self.cancel,
-        };
-        let from = From::Volume {
-            container: name.clone(),
-            path: self.suite.layout_path(),
-            names: names.clone(),
-        };
-        let loaded = async {
-            let wanted = self.assembled(&name).await?;
-            let mut wanted = wanted.iter().filter(|(name, _)| names.contains(*name));
-            // By digest: nodes may have what was assembled under the same name before something of it was changed.
-            if wanted.all(|(name, digest)| held.iter().all(|held| held.names(name, digest))) {
-                return Ok(());
-            }
-            loading.run(&from, times).await.map(drop)
-        };
-        let loaded = loaded.await;
-        let removed = self.engine.remove_container(&name).await;
-        loaded?;
-        removed.map_err(|source| Error::other(format!("remove container {name}"), source))
-    }
-
-    /// What was assembled: names and the digests of their manifests.
-    async fn assembled(&self, container: &str) -> Result<BTreeMap<String, Digest>, Error> {
-        let path = format!("{}/index.json", self.suite.layout_path());
-        let files = self.files(container, &path, &["index.json"]).await;
-        let doing = "read the list of the tests' images";
-        let files = files.map_err(|source| Error::other(doing, source))?;
-        let (_, index) = files
-            .first()
-            .ok_or_else(|| Error::message(format!("cannot {doing}: there is none")))?;
-        crate::load::listed(index).map_err(|source| Error::other(doing, source))
     }
 
     /// Files that are known, of a folder or a file of a container. Their names are ours.
@@ -540,33 +464,6 @@ impl Tests<'_> {
             return print(&json!({ "tests": chosen.specs }).to_string());
         }
         print(&chosen.specs.join("\n"))
-    }
-
-    /// `e2e images`.
-    fn print_images(&self, chosen: &Chosen, absent: &[String]) -> Result<u8, Error> {
-        let needs = chosen.needs();
-        let told = |need: &Need| match need.source {
-            Source::Node => "in every node".to_owned(),
-            Source::Assembled("") => "assembled".to_owned(),
-            Source::Assembled(note) => format!("assembled: {note}"),
-            Source::Never => "not to be had, which its tests want".to_owned(),
-            Source::Registry if absent.contains(&need.name) => "only from a registry".to_owned(),
-            Source::Registry => "loaded into all nodes".to_owned(),
-        };
-        if self.session.output == Output::Json {
-            let images: Vec<_> = needs
-                .iter()
-                .map(|need| json!({ "name": need.name, "from": told(need), "absent": absent.contains(&need.name) }))
-                .collect();
-            return print(&json!({ "tests": chosen.specs.len(), "images": images }).to_string());
-        }
-        let width = needs.iter().map(|need| need.name.len()).max().unwrap_or(0);
-        let text = needs.iter().fold(String::new(), |mut text, need| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{:<width$}  {}", need.name, told(need));
-            text
-        });
-        print(&text)
     }
 }
 

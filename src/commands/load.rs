@@ -1,20 +1,18 @@
-//! `load`: images from the engine, or from an archive, into the nodes. `image list`: what the nodes have.
+//! `load`: images from the engine, or from an archive, into the nodes.
 
+use super::bar::Bar;
 use super::inspect::must_run;
-use super::print;
 use super::session::{self, Identity, Session};
-use crate::cli::{LoadArgs, Output};
-use crate::engine::{Engine, Found, State, label};
+use crate::cli::LoadArgs;
+use crate::engine::{Engine, Found, State};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times};
 use crate::inventory::remedy;
 use crate::load::{self, Archive, ArchiveError, Bundle, Digest, Held, Image};
-use crate::report::{Event, Reporter, Unit};
+use crate::report::{Event, Reporter};
 use crate::signal;
 use futures_util::{Stream, StreamExt, future};
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -97,7 +95,7 @@ pub(super) async fn run(session: &Session, arguments: &LoadArgs) -> Result<u8, E
 }
 
 /// The containers of the nodes that get images: those that were named must run, of all others those that do not are told.
-fn targets(
+pub(super) fn targets(
     identity: &Identity,
     containers: &[Found],
     named: &[String],
@@ -394,92 +392,6 @@ fn megabytes(bytes: u64) -> String {
         0..1_000_000 => format!("{}.{} kB", bytes / 1000, bytes / 100 % 10),
         _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
-}
-
-/// A bar that moves by megabytes.
-pub(super) struct Bar {
-    reporter: Reporter,
-    item: String,
-    total: Option<u64>,
-    shown: u64,
-}
-
-impl Bar {
-    const STEP: u64 = 1 << 20;
-
-    pub(super) fn new(reporter: &Reporter, item: &str, total: Option<u64>) -> Self {
-        Self {
-            reporter: reporter.clone(),
-            item: item.to_owned(),
-            total,
-            shown: 0,
-        }
-    }
-
-    pub(super) fn show(&mut self, done: u64) {
-        if done >= self.shown + Self::STEP {
-            self.shown = done;
-            self.reporter.send(Event::Progress {
-                item: self.item.clone(),
-                done,
-                // What the engine says of an image's size is not to the byte.
-                total: self.total.map(|total| total.max(done)),
-                unit: Unit::Bytes,
-            });
-        }
-    }
-
-    pub(super) fn finish(&self) {
-        self.reporter.send(Event::ProgressFinished {
-            item: self.item.clone(),
-        });
-    }
-}
-
-/// `image list`.
-pub(super) async fn list(session: &Session, named: &[String]) -> Result<u8, Error> {
-    let engine = session.engine().await?;
-    let identity = session.identity(&engine).await?;
-    let containers = identity.nodes(&engine).await?;
-    let nodes = targets(&identity, &containers, named, &session.reporter)?;
-    let held = ask(&engine, &nodes, &CancellationToken::new()).await?;
-    let name = |container: &String| {
-        let found = containers.iter().find(|found| found.name == *container);
-        let node = found.and_then(|found| found.labels.get(label::NODE));
-        node.unwrap_or(container).clone()
-    };
-    let mut images: BTreeMap<&String, (&str, Vec<String>)> = BTreeMap::new();
-    for (node, held) in nodes.iter().zip(&held) {
-        // A runtime also lists each image under its digest, which tells nobody anything.
-        let named = held
-            .images
-            .iter()
-            .filter(|(image, _)| !image.starts_with("sha256:"));
-        for (image, found) in named {
-            let entry = images.entry(image).or_insert((&found.size, Vec::new()));
-            entry.1.push(name(node));
-        }
-    }
-    if session.output == Output::Json {
-        let images: Vec<_> = images
-            .iter()
-            .map(|(image, (size, nodes))| json!({ "name": image, "size": size, "nodes": nodes }))
-            .collect();
-        let list = json!({ "cluster": identity.names.context(), "images": images });
-        return print(&list.to_string());
-    }
-    let width = images.keys().map(|image| image.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (image, (size, having)) in &images {
-        let having = if having.len() == nodes.len() && named.is_empty() {
-            "all nodes".to_owned()
-        } else {
-            having.join(", ")
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{image:<width$}  {size:>10}  {having}");
-    }
-    print(&text)
 }
 
 #[cfg(test)]

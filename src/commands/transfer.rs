@@ -1,7 +1,7 @@
 //! `snapshot export` and `snapshot import`: a snapshot with all that it needs, as one file.
 
+use super::bar::Bar;
 use super::image;
-use super::load::Bar;
 use super::recovery::recover;
 use super::restore::usable;
 use super::session::{Identity, Session};

@@ -78,6 +78,21 @@ fn the_tests_of_kubernetes_run() {
     assert!(!told.contains("\"stage\":\"send\""), "{told}");
 }
 
+/// Those areas whose tests pass quickly; all of them are in `docs/conformance.md`.
+#[test]
+fn half_of_the_conformance_tests_pass() {
+    let program = Program::new(217);
+    program.ok(&["up", "--num-nodes", "2", "--skip-snapshot"]);
+    let focus = r"\[sig-(apps|auth|cli|network|scheduling|storage)\].*\[Conformance\]";
+    let told = program.run(&["e2e", "--regex", focus, r"\[(Slow|Serial)\]"]);
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let end = told
+        .lines()
+        .find(|line| line.ends_with(" passed, 0 failed"));
+    let passed = end.and_then(|line| line.split(' ').next()?.parse::<u32>().ok());
+    assert!(passed.is_some_and(|passed| passed > 200), "{told}");
+}
+
 fn namespaces(program: &Program) -> String {
     program.kubectl(&["get", "namespaces", "-l", "e2e-run", "-o", "name"])
 }

@@ -1,0 +1,123 @@
+//! The images of the tests: which there are, and how they come into the nodes.
+
+use super::{Tests, container};
+use crate::cli::Output;
+use crate::commands::load::{From, Loading};
+use crate::commands::print;
+use crate::e2e::{Chosen, Need, Source};
+use crate::error::Error;
+use crate::execute::Times;
+use crate::load::{Digest, Held};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// The images that only a registry has, and that not all nodes have.
+pub(super) fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
+    let everywhere = |name: &String| held.iter().all(|held| held.images.contains_key(name));
+    let absent = needs
+        .iter()
+        .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
+    absent.map(|need| need.name.clone()).collect()
+}
+
+impl Tests<'_> {
+    pub(super) fn tell_absent(&self, absent: &[String]) {
+        if absent.is_empty() {
+            return;
+        }
+        let hint = format!(
+            "`docker pull` them and `local-cluster{} load` them, or leave tests out: `e2e FOCUS SKIP`",
+            self.identity.flag()
+        );
+        self.session.reporter.warn(
+            format!(
+                "some of these tests may ask for images that are not in the nodes and cannot be assembled; where no \
+                 registry has them either, such a test fails after minutes of waiting: {}",
+                absent.join(", ")
+            ),
+            Some(&hint),
+        );
+    }
+
+    /// Brings what was assembled into the nodes.
+    pub(super) async fn load(
+        &self,
+        chosen: &Chosen,
+        held: &[Held],
+        times: &mut Times,
+    ) -> Result<(), Error> {
+        let needed = chosen.needs().into_iter();
+        let assembled = needed.filter(|need| matches!(need.source, Source::Assembled(_)));
+        let names: BTreeSet<String> = assembled.map(|need| need.name).collect();
+        // A container that never runs: what is in the volume can be read through it.
+        let name = format!("{}-images", container(&self.identity.names));
+        let job = self.job(name.clone(), "images", Vec::new());
+        let created = self.engine.create_job(&job).await;
+        created.map_err(|source| Error::other("read the images of the tests", source))?;
+        let loading = Loading {
+            engine: self.engine,
+            nodes: &self.nodes,
+            directory: self.session.downloads(),
+            reporter: &self.session.reporter,
+            cancel: self.cancel,
+        };
+        let from = From::Volume {
+            container: name.clone(),
+            path: self.suite.layout_path(),
+            names: names.clone(),
+        };
+        let loaded = async {
+            let wanted = self.assembled(&name).await?;
+            let mut wanted = wanted.iter().filter(|(name, _)| names.contains(*name));
+            // By digest: nodes may have what was assembled under the same name before something of it was changed.
+            if wanted.all(|(name, digest)| held.iter().all(|held| held.names(name, digest))) {
+                return Ok(());
+            }
+            loading.run(&from, times).await.map(drop)
+        };
+        let loaded = loaded.await;
+        let removed = self.engine.remove_container(&name).await;
+        loaded?;
+        removed.map_err(|source| Error::other(format!("remove container {name}"), source))
+    }
+
+    /// What was assembled: names and the digests of their manifests.
+    async fn assembled(&self, container: &str) -> Result<BTreeMap<String, Digest>, Error> {
+        let path = format!("{}/index.json", self.suite.layout_path());
+        let files = self.files(container, &path, &["index.json"]).await;
+        let doing = "read the list of the tests' images";
+        let files = files.map_err(|source| Error::other(doing, source))?;
+        let (_, index) = files
+            .first()
+            .ok_or_else(|| Error::message(format!("cannot {doing}: there is none")))?;
+        crate::load::listed(index).map_err(|source| Error::other(doing, source))
+    }
+
+    /// `e2e images`.
+    pub(super) fn print_images(&self, chosen: &Chosen, absent: &[String]) -> Result<u8, Error> {
+        let needs = chosen.needs();
+        let told = |need: &Need| match need.source {
+            Source::Node => "in every node".to_owned(),
+            Source::Assembled("") => "assembled".to_owned(),
+            Source::Assembled(note) => format!("assembled: {note}"),
+            Source::Never => "not to be had, which its tests want".to_owned(),
+            Source::Registry if absent.contains(&need.name) => "only from a registry".to_owned(),
+            Source::Registry => "loaded into all nodes".to_owned(),
+        };
+        if self.session.output == Output::Json {
+            let images: Vec<_> = needs
+                .iter()
+                .map(|need| json!({ "name": need.name, "from": told(need), "absent": absent.contains(&need.name) }))
+                .collect();
+            return print(&json!({ "tests": chosen.specs.len(), "images": images }).to_string());
+        }
+        let width = needs.iter().map(|need| need.name.len()).max().unwrap_or(0);
+        let text = needs.iter().fold(String::new(), |mut text, need| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{:<width$}  {}", need.name, told(need));
+            text
+        });
+        print(&text)
+    }
+}
