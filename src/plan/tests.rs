@@ -1,9 +1,12 @@
 //! Plans as text, and what holds for every plan.
 
+mod images;
+mod masters;
+mod properties;
+
 use super::*;
 use crate::cluster::{ClusterSpec, NodeSpec, sample};
-use crate::image::{PRELOAD_TESTS, sample as images};
-use proptest::prelude::*;
+use crate::image::sample as image_sample;
 
 /// What is wanted: a cluster with so many workers, and the images of one source.
 #[derive(Debug)]
@@ -27,20 +30,20 @@ impl Wanted {
 
     /// Three masters, and so many workers.
     fn three_masters(workers: u16) -> Self {
-        Self::of(sample::three_masters(workers), images::release())
+        Self::of(sample::three_masters(workers), image_sample::release())
     }
 
     fn of(spec: ClusterSpec, origin: Origin) -> Self {
         Self {
             spec,
-            images: ImagePlan::new(&images::inputs(origin.clone())),
+            images: ImagePlan::new(&image_sample::inputs(origin.clone())),
             origin,
         }
     }
 
     /// The default: two workers, released binaries.
     fn release() -> Self {
-        Self::new(2, images::release())
+        Self::new(2, image_sample::release())
     }
 
     fn stages(&self, observed: &Observed) -> Vec<Stage> {
@@ -244,7 +247,7 @@ fn images_are_there_and_no_cluster() {
 
 #[test]
 fn no_workers_are_wanted() {
-    let wanted = Wanted::new(0, images::release());
+    let wanted = Wanted::new(0, image_sample::release());
     insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
     [network]
       create the network
@@ -292,8 +295,8 @@ fn workers_that_are_not_wanted_go() {
 
 #[test]
 fn workers_that_are_not_wanted_go_with_a_master_that_is_made_anew() {
-    let wanted = Wanted::new(0, images::release());
-    let mut observed = Wanted::new(1, images::release()).everything();
+    let wanted = Wanted::new(0, image_sample::release());
+    let mut observed = Wanted::new(1, image_sample::release()).everything();
     observed
         .nodes
         .insert("kube-master".to_owned(), running(Phases::Failed));
@@ -310,8 +313,8 @@ fn workers_that_are_not_wanted_go_with_a_master_that_is_made_anew() {
 
 #[test]
 fn pods_of_the_last_worker_go_to_the_master() {
-    let wanted = Wanted::new(0, images::release());
-    let mut observed = Wanted::new(1, images::release()).everything();
+    let wanted = Wanted::new(0, image_sample::release());
+    let mut observed = Wanted::new(1, image_sample::release()).everything();
     insta::assert_snapshot!(wanted.text(&observed), @r"
     [untaint]
       let ordinary pods run on kube-master
@@ -338,7 +341,7 @@ fn pods_of_the_last_worker_go_to_the_master() {
         input.members.workers.clear();
         input.no_dedicated = true;
     });
-    let gone: Vec<NodeSpec> = Wanted::new(1, images::release())
+    let gone: Vec<NodeSpec> = Wanted::new(1, image_sample::release())
         .spec
         .workers()
         .cloned()
@@ -350,8 +353,8 @@ fn pods_of_the_last_worker_go_to_the_master() {
 
 #[test]
 fn an_addition_leaves_the_other_nodes_alone() {
-    let wanted = Wanted::with([1, 2, 3, 5].into(), images::release());
-    let mut observed = Wanted::new(2, images::release()).everything();
+    let wanted = Wanted::with([1, 2, 3, 5].into(), image_sample::release());
+    let mut observed = Wanted::new(2, image_sample::release()).everything();
     // Of a cluster that somebody works with: a node is stopped, another run was killed.
     observed
         .nodes
@@ -378,7 +381,7 @@ fn an_addition_leaves_the_other_nodes_alone() {
 
 #[test]
 fn a_killed_run_leaves_the_volumes_of_the_workers_that_are_to_come() {
-    let wanted = Wanted::new(1, images::release());
+    let wanted = Wanted::new(1, image_sample::release());
     let mut observed = wanted.everything();
     observed.nodes.remove("kube-node-1");
     observed
@@ -548,105 +551,6 @@ fn the_network_is_missing() {
 }
 
 #[test]
-fn the_preload_volume_is_incomplete() {
-    insta::assert_snapshot!(after(|observed| observed.preloaded = false), @r"
-    [images]
-      unpack the preloaded images
-    ");
-    let wanted = Wanted::new(2, Origin::Modules);
-    let mut observed = wanted.everything();
-    observed.preloaded = false;
-    // What the images are assembled of may have gone with the cache.
-    insta::assert_snapshot!(wanted.text(&observed), @r"
-    [programs]
-      build etcd VERSION
-    [programs]
-      build coredns VERSION
-    [programs]
-      build kubernetes VERSION
-    [images]
-      unpack the preloaded images
-    ");
-}
-
-#[test]
-fn the_node_image_is_missing_and_the_preload_volume_is_there() {
-    let without = |wanted: &Wanted| {
-        let mut observed = wanted.everything();
-        observed.images.remove(&wanted.images.node);
-        wanted.text(&observed)
-    };
-    insta::assert_snapshot!(without(&Wanted::release()), @r"
-    [programs]
-      build containerd VERSION
-    [programs]
-      build runc VERSION
-    [download]
-      download kubeadm, kubelet and kubectl
-    [node image]
-      install the programs into the node image
-    [images]
-      unpack the preloaded images
-    ");
-    insta::assert_snapshot!(without(&Wanted::new(2, Origin::Modules)), @r"
-    [programs]
-      build containerd VERSION
-    [programs]
-      build runc VERSION
-    [programs]
-      build kubernetes VERSION
-    [programs]
-      build etcd VERSION
-    [programs]
-      build coredns VERSION
-    [node image]
-      install the programs into the node image
-    [images]
-      unpack the preloaded images
-    ");
-}
-
-#[test]
-fn the_images_of_the_tests_are_preloaded() {
-    for origin in [Origin::Modules, images::release()] {
-        let mut inputs = images::inputs(origin.clone());
-        inputs.preload = vec![PRELOAD_TESTS.to_owned()];
-        let images = ImagePlan::new(&inputs);
-        let titles = |observed: &Observed| -> Vec<&str> {
-            let stages = plan_images(&images, &origin, observed);
-            stages.iter().map(|stage| stage.title).collect()
-        };
-        let mut observed = Observed::default();
-        let all = titles(&observed);
-        assert_eq!(all.last(), Some(&"images"), "{all:?}");
-        for once in ["base", "builder", "tests image", "tests", "test images"] {
-            let found = all.iter().filter(|title| **title == once);
-            assert_eq!(found.count(), 1, "{once}: {all:?}");
-        }
-        let mut programs = plan_images(&images, &origin, &observed);
-        programs.retain(|stage| stage.title == "programs");
-        let coredns = programs.iter().filter(
-            |stage| matches!(&stage.steps[..], [Step::BuildPrograms(made)] if made.component.name == "coredns"),
-        );
-        assert_eq!(coredns.count(), 1);
-
-        observed.images = [images.node.clone()].into();
-        observed.preloaded = true;
-        assert_eq!(titles(&observed), Vec::<&str>::new());
-    }
-}
-
-#[test]
-fn images_of_another_version_do_not_count() {
-    let wanted = Wanted::release();
-    let mut others = wanted.everything();
-    others.images = others.images.iter().map(|tag| format!("{tag}0")).collect();
-    let mut none = wanted.everything();
-    none.images.clear();
-    assert_eq!(wanted.text(&others), wanted.text(&none));
-}
-
-#[test]
 fn an_authority_is_needed_where_workers_join_a_master_that_stays() {
     let wanted = Wanted::release();
     let needed = |change: &dyn Fn(&mut Observed)| {
@@ -675,518 +579,4 @@ fn differences_are_told_in_one_line() {
     let text =
         describe(&differences).replace(&crate::cluster::DEFAULT_VERSION.to_string(), "DEFAULT");
     insta::assert_snapshot!(text, @"`source.kubernetesVersion` is 1.30.1 and DEFAULT is wanted");
-}
-
-/// The plan for three masters and a worker of which all is there but for one change.
-fn of_three(change: impl FnOnce(&mut Observed)) -> String {
-    let wanted = Wanted::three_masters(1);
-    let mut observed = wanted.everything();
-    change(&mut observed);
-    wanted.text(&observed)
-}
-
-#[test]
-fn three_masters_are_made_side_by_side() {
-    let wanted = Wanted::three_masters(1);
-    insta::assert_snapshot!(wanted.text(&wanted.all_images()), @r"
-    [network]
-      create the network
-    [volumes]
-      create the volume kube-master-data
-      create the volume kube-master-2-data
-      create the volume kube-master-3-data
-      create the volume kube-node-1-data
-    [masters]
-      create kube-master at 10.192.0.2
-      create kube-master-2 at 10.192.0.103
-      create kube-master-3 at 10.192.0.104
-      create kube-lb at 10.192.0.110
-    [api server]
-      wait for the API server on kube-master
-    [workers]
-      create kube-node-1 at 10.192.0.3
-    [control plane]
-      wait for kubeadm init on kube-master
-      wait for kubeadm init on kube-master-2
-      wait for kubeadm init on kube-master-3
-    [join]
-      wait for kubeadm join on kube-node-1
-    ");
-    assert_eq!(of_three(|_| {}), "nothing to do\n");
-}
-
-#[test]
-fn masters_that_were_stopped_are_started() {
-    insta::assert_snapshot!(of_three(|observed| {
-        for node in observed.nodes.values_mut() {
-            *node = stopped(State::Exited(0));
-        }
-    }), @r"
-    [masters]
-      start kube-master
-      start kube-master-2
-      start kube-master-3
-      start kube-lb
-    [api server]
-      wait for the API server on kube-master
-    [workers]
-      start kube-node-1
-    [control plane]
-      wait for kubeadm init on kube-master
-      wait for kubeadm init on kube-master-2
-      wait for kubeadm init on kube-master-3
-    [join]
-      wait for kubeadm join on kube-node-1
-    ");
-}
-
-#[test]
-fn a_master_that_is_lost_is_added_again() {
-    let lost = |with_volume: bool| {
-        of_three(|observed| {
-            observed.nodes.remove("kube-master");
-            if !with_volume {
-                observed.volumes.remove("kube-master-data");
-            }
-        })
-    };
-    insta::assert_snapshot!(lost(true), @r"
-    [left over]
-      remove kube-master and what Kubernetes knows of it
-    [join master]
-      add kube-master at 10.192.0.2 to the control plane
-    [control plane]
-      wait for kubeadm init on kube-master
-    ");
-    insta::assert_snapshot!(lost(false), @r"
-    [join master]
-      add kube-master at 10.192.0.2 to the control plane
-    [control plane]
-      wait for kubeadm init on kube-master
-    ");
-}
-
-#[test]
-fn a_control_plane_that_was_never_complete_is_made_anew() {
-    insta::assert_snapshot!(of_three(|observed| {
-        observed.nodes.insert("kube-master".to_owned(), running(Phases::Running));
-        observed.nodes.insert("kube-master-2".to_owned(), running(Phases::Failed));
-        observed.nodes.remove("kube-master-3");
-        observed.nodes.insert("kube-lb".to_owned(), stopped(State::Created));
-    }), @r"
-    [left over]
-      remove kube-master, which cannot be used as it is
-      remove kube-master-2, which cannot be used as it is
-      remove kube-master-3, which cannot be used as it is
-      remove kube-node-1, which cannot be used as it is
-    [volumes]
-      create the volume kube-master-data
-      create the volume kube-master-2-data
-      create the volume kube-master-3-data
-      create the volume kube-node-1-data
-    [masters]
-      create kube-master at 10.192.0.2
-      create kube-master-2 at 10.192.0.103
-      create kube-master-3 at 10.192.0.104
-      create kube-lb at 10.192.0.110
-    [api server]
-      wait for the API server on kube-master
-    [workers]
-      create kube-node-1 at 10.192.0.3
-    [control plane]
-      wait for kubeadm init on kube-master
-      wait for kubeadm init on kube-master-2
-      wait for kubeadm init on kube-master-3
-    [join]
-      wait for kubeadm join on kube-node-1
-    ");
-}
-
-#[test]
-fn etcd_knows_of_masters_that_have_left_nothing() {
-    let spec = Wanted::three_masters(0).spec;
-    let outvoted = |known: &[NodeSpec]| {
-        let known = known.iter().map(|node| node.address).collect();
-        super::outvoted(&spec, &known)
-    };
-    let five: Vec<NodeSpec> = spec.possible_masters().collect();
-    assert_eq!(outvoted(&five[..3]), None);
-    assert_eq!(outvoted(&five[1..3]), None);
-    assert_eq!(outvoted(&five), None);
-    assert_eq!(outvoted(&five[1..]), Some((2, 4)));
-    assert_eq!(outvoted(&five[2..]), Some((1, 3)));
-    assert_eq!(outvoted(&five[3..]), Some((0, 2)));
-}
-
-#[test]
-fn what_is_left_of_masters_may_be_too_few() {
-    let wanted = Wanted::three_masters(0);
-    let left = |gone: &[&str]| {
-        let mut observed = wanted.everything();
-        observed
-            .nodes
-            .retain(|name, _| !gone.contains(&name.as_str()));
-        let left = minority(&wanted.spec, &observed);
-        left.map(|left| {
-            left.iter()
-                .map(|node| node.name.clone())
-                .collect::<Vec<_>>()
-        })
-    };
-    assert_eq!(left(&[]), None);
-    assert_eq!(left(&["kube-master"]), None);
-    assert_eq!(
-        left(&["kube-master", "kube-master-3"]),
-        Some(vec!["kube-master-2".to_owned()])
-    );
-    // Nothing is kept that could be lost.
-    assert_eq!(
-        left(&["kube-master", "kube-master-2", "kube-master-3"]),
-        None
-    );
-}
-
-#[test]
-fn masters_go_one_after_another() {
-    let before = Wanted::three_masters(1);
-    let left = sample::spec(|input| {
-        input.members.masters = [3].into();
-        input.members.workers.clear();
-        input.balanced = true;
-    });
-    let gone: Vec<NodeSpec> = before
-        .spec
-        .nodes
-        .iter()
-        .filter(|node| node.name != "kube-master-3")
-        .cloned()
-        .collect();
-    insta::assert_snapshot!(render(&removal(&left, &gone, &before.everything())), @r"
-    [untaint]
-      let ordinary pods run on kube-master-3
-    [drain]
-      drain kube-master
-      drain kube-master-2
-      drain kube-node-1
-    [remove]
-      remove kube-master and what Kubernetes knows of it
-    [remove]
-      remove kube-master-2 and what Kubernetes knows of it
-    [remove]
-      remove kube-node-1 and what Kubernetes knows of it
-    ");
-}
-
-fn any_node() -> impl Strategy<Value = Option<ObservedNode>> {
-    let phases = prop_oneof![
-        Just(Phases::Done),
-        Just(Phases::Running),
-        Just(Phases::Failed)
-    ];
-    let phases = proptest::option::of(phases);
-    let state = prop_oneof![
-        4 => Just(State::Running),
-        1 => Just(State::Created),
-        1 => Just(State::Paused),
-        1 => any::<i64>().prop_map(State::Exited),
-        1 => Just(State::Other),
-    ];
-    proptest::option::weighted(
-        0.8,
-        (state, phases).prop_map(|(state, phases)| ObservedNode { state, phases }),
-    )
-}
-
-/// Something wanted, and anything there: also what cannot be, like phases of a container that does not run.
-fn any_case() -> impl Strategy<Value = (Wanted, Observed)> {
-    let origin = prop_oneof![Just(images::release()), Just(Origin::Modules)];
-    // One more of each than is ever wanted: what a larger cluster has left.
-    let nodes = proptest::collection::vec((any_node(), any::<bool>()), 6);
-    let tags = proptest::collection::vec(any::<bool>(), 4);
-    // With holes: nodes come and go.
-    let workers = proptest::collection::btree_set(1..=5_u16, 0..=4);
-    let masters = proptest::option::of(proptest::collection::btree_set(1..=4_u16, 1..=4));
-    let members = (masters, workers);
-    let nodes = (
-        nodes,
-        proptest::collection::vec((any_node(), any::<bool>()), 5),
-    );
-    (members, origin, nodes, tags, any::<bool>(), any::<bool>()).prop_map(
-        |((masters, workers), origin, (nodes, further), tags, network, preloaded)| {
-            let several = masters.is_some();
-            let spec = sample::spec(|input| {
-                input.members.workers = workers;
-                input.balanced = several;
-                if let Some(masters) = masters {
-                    input.members.masters = masters;
-                }
-            });
-            let wanted = Wanted::of(spec, origin);
-            let mut observed = Observed {
-                network,
-                preloaded,
-                ..Observed::default()
-            };
-            let largest = sample::spec(|input| input.members.workers = sample::first(5));
-            for (node, (found, volume)) in largest.nodes.iter().zip(nodes) {
-                observed
-                    .nodes
-                    .extend(found.map(|found| (node.container.clone(), found)));
-                observed.volumes.extend(volume.then(|| node.volume.clone()));
-            }
-            let masters = largest.possible_masters().skip(1);
-            for (node, (found, volume)) in masters.zip(further).filter(|_| several) {
-                observed
-                    .nodes
-                    .extend(found.map(|found| (node.container.clone(), found)));
-                observed.volumes.extend(volume.then(|| node.volume.clone()));
-            }
-            let all = wanted.all_images().images;
-            observed.images = all
-                .into_iter()
-                .zip(tags)
-                .filter(|(_, there)| *there)
-                .map(|(tag, _)| tag)
-                .collect();
-            (wanted, observed)
-        },
-    )
-}
-
-/// An engine that does what it is told, and insists that each step finds what it needs.
-struct Model<'a> {
-    wanted: &'a Wanted,
-    observed: Observed,
-    /// Programs that were built in this run.
-    built: BTreeSet<&'static str>,
-    /// Volumes that were made in this run, and that no node has used.
-    new: BTreeSet<String>,
-}
-
-impl Model<'_> {
-    fn perform(&mut self, step: &Step) {
-        let images = &self.wanted.images;
-        let has = |observed: &Observed, tag: &str| observed.images.contains(tag);
-        match step {
-            Step::ObtainBase => self.make(&images.base),
-            Step::BuildBuilder => {
-                assert!(has(&self.observed, &images.base));
-                self.make(&images.builder);
-            }
-            Step::BuildNodeBase => {
-                assert!(has(&self.observed, &images.base));
-                self.make(&images.node_base);
-            }
-            Step::BuildPrograms(programs) => {
-                assert!(has(&self.observed, &images.builder));
-                assert!(
-                    self.built.insert(programs.component.name),
-                    "{} is built twice",
-                    programs.component.name
-                );
-            }
-            Step::BuildTests(_) | Step::AssembleTests(_) => {
-                panic!("nobody has asked for the tests' images");
-            }
-            Step::Download => assert_ne!(self.wanted.origin, Origin::Modules),
-            Step::InstallPrograms => {
-                assert!(has(&self.observed, &images.node_base));
-                assert!(
-                    images
-                        .node_programs
-                        .iter()
-                        .all(|programs| self.built.contains(programs.component.name))
-                );
-                self.make(&images.node);
-            }
-            Step::FillPreload => {
-                assert!(has(&self.observed, &images.node));
-                assert!(
-                    images
-                        .image_programs
-                        .iter()
-                        .all(|programs| self.built.contains(programs.component.name))
-                );
-                let from_modules = self.wanted.origin == Origin::Modules;
-                assert!(!from_modules || self.built.contains("kubernetes"));
-                self.observed.preloaded = true;
-            }
-            Step::RemoveNetwork(_) => self.observed.network = false,
-            Step::CreateNetwork => {
-                assert!(!self.observed.network);
-                self.observed.network = true;
-            }
-            Step::CreateVolume(node) => {
-                assert!(self.observed.volumes.insert(node.volume.clone()));
-                self.new.insert(node.volume.clone());
-            }
-            Step::RetireNode(node) | Step::RemoveNode(node) => {
-                if matches!(step, Step::RetireNode(_)) {
-                    self.assert_master_runs();
-                }
-                let container = self.observed.nodes.remove(&node.container);
-                let volume = self.observed.volumes.remove(&node.volume);
-                assert!(
-                    container.is_some() || volume,
-                    "{} is not there",
-                    node.container
-                );
-            }
-            Step::CreateLoadBalancer(balancer) => {
-                assert!(self.observed.network);
-                let node = running(Phases::Done);
-                let before = self.observed.nodes.insert(balancer.container.clone(), node);
-                assert!(before.is_none_or(|before| before.state == State::Created));
-            }
-            Step::CreateNode(node) | Step::JoinMaster(node) => {
-                if matches!(step, Step::JoinMaster(_)) {
-                    self.assert_master_runs();
-                }
-                assert!(
-                    self.observed.network
-                        && self.observed.preloaded
-                        && has(&self.observed, &images.node)
-                );
-                assert!(
-                    self.observed.volumes.insert(node.volume.clone())
-                        || self.new.remove(&node.volume),
-                    "{} has a used volume",
-                    node.container
-                );
-                let before = self
-                    .observed
-                    .nodes
-                    .insert(node.container.clone(), running(Phases::Running));
-                assert_eq!(before, None, "{} is there", node.container);
-            }
-            Step::StartNode(container) => {
-                let found = self.observed.nodes.get_mut(container).unwrap();
-                *found = running(Phases::Running);
-            }
-            Step::UnpauseNode(container) => {
-                let found = self.observed.nodes.get_mut(container).unwrap();
-                assert_eq!(found.state, State::Paused);
-                *found = running(Phases::Running);
-            }
-            Step::StopNode(_)
-            | Step::PauseNode(_)
-            | Step::HaltNode(_)
-            | Step::Rename { .. }
-            | Step::Discard(_)
-            | Step::FillVolumes(_)
-            | Step::RecreateNode(_) => panic!("not in the making of a cluster"),
-            Step::AwaitApiServer(node) => {
-                assert_eq!(self.observed.nodes[&node.container].state, State::Running);
-            }
-            Step::AwaitPhases(node) => {
-                let master = self.wanted.spec.masters().any(|master| {
-                    self.observed.nodes.get(&master.container) == Some(&running(Phases::Done))
-                });
-                let found = self.observed.nodes.get_mut(&node.container).unwrap();
-                assert_eq!(found.state, State::Running);
-                // Nobody joins a control plane that is not there.
-                assert!(node.role == Role::Master || master);
-                *found = running(Phases::Done);
-            }
-            Step::DrainNode(node) => {
-                self.assert_master_runs();
-                assert_eq!(self.observed.nodes[&node.container].state, State::Running);
-            }
-            Step::UntaintMaster(_) | Step::ScaleDns => self.assert_master_runs(),
-        }
-    }
-
-    fn assert_master_runs(&self) {
-        let mut masters = self.wanted.spec.masters();
-        assert!(masters.any(|master| {
-            let found = self.observed.nodes.get(&master.container);
-            found.is_some_and(|found| found.state == State::Running)
-        }));
-    }
-
-    fn make(&mut self, tag: &str) {
-        assert!(
-            self.observed.images.insert(tag.to_owned()),
-            "{tag} is made twice"
-        );
-    }
-}
-
-proptest! {
-    /// Each step finds what it needs, and after the last there is nothing left to do.
-    #[test]
-    fn a_plan_that_was_carried_out_is_empty((wanted, observed) in any_case()) {
-        let stages = wanted.stages(&observed);
-        let mut model = Model { wanted: &wanted, observed, built: BTreeSet::new(), new: BTreeSet::new() };
-        for step in stages.iter().flat_map(|stage| &stage.steps) {
-            model.perform(step);
-        }
-        prop_assert_eq!(wanted.stages(&model.observed), []);
-    }
-
-    #[test]
-    fn no_stage_is_empty_and_no_step_is_there_twice((wanted, observed) in any_case()) {
-        let stages = wanted.stages(&observed);
-        prop_assert!(stages.iter().all(|stage| !stage.steps.is_empty()));
-        let texts: Vec<String> = stages.iter().flat_map(|stage| &stage.steps).map(ToString::to_string).collect();
-        prop_assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), texts.len());
-        prop_assert!(render(&stages).ends_with('\n'));
-    }
-
-    /// A node is touched by one kind of step before it is waited for, and whatever is touched is waited for.
-    #[test]
-    fn a_node_has_one_fate((wanted, observed) in any_case()) {
-        let stages = plan(&wanted.spec, &observed);
-        let steps: Vec<&Step> = stages.iter().flat_map(|stage| &stage.steps).collect();
-        for node in &wanted.spec.nodes {
-            let count = |one: fn(&Step) -> Option<&str>| steps.iter().filter(|step| one(step) == Some(&node.container)).count();
-            let touched = count(|step| match step {
-                Step::CreateNode(node) | Step::JoinMaster(node) => Some(&node.container),
-                Step::StartNode(container) | Step::UnpauseNode(container) => Some(container),
-                _ => None,
-            });
-            let awaited = count(|step| match step { Step::AwaitPhases(node) => Some(&node.container), _ => None });
-            let removed = count(|step| match step {
-                Step::RemoveNode(node) | Step::RetireNode(node) => Some(&node.container),
-                _ => None,
-            });
-            let created = count(|step| match step { Step::CreateNode(node) | Step::JoinMaster(node) => Some(&node.container), _ => None });
-            prop_assert!(touched <= 1 && awaited <= 1 && removed <= created);
-            prop_assert!(awaited >= touched);
-        }
-    }
-
-    /// All have certificates of one authority: it is made with the control plane, and all nodes with it.
-    #[test]
-    fn nodes_are_made_with_their_authority((wanted, observed) in any_case()) {
-        let stages = plan(&wanted.spec, &observed);
-        let created: BTreeSet<&str> = stages
-            .iter()
-            .flat_map(|stage| &stage.steps)
-            .filter_map(|step| match step { Step::CreateNode(node) => Some(node.container.as_str()), _ => None })
-            .collect();
-        let masters = wanted.spec.masters().filter(|node| created.contains(node.container.as_str())).count();
-        if masters > 0 {
-            prop_assert_eq!(created.len(), wanted.spec.nodes.len());
-            prop_assert!(joining(&stages).next().is_none());
-        }
-        let worker = wanted.spec.workers().any(|node| created.contains(node.container.as_str()));
-        prop_assert_eq!(creates(&stages, Some(Role::Worker)), worker);
-        prop_assert_eq!(creates(&stages, Some(Role::Master)), masters > 0);
-    }
-}
-
-/// In a clone it has a node's rights, as it has to make the way to its nodes.
-#[test]
-fn a_load_balancer_needs_to_know_its_rights() {
-    let spec = sample::three_masters(0);
-    let balancer = spec.load_balancer.clone().unwrap();
-    let stage = |step| {
-        [Stage {
-            title: "masters",
-            steps: vec![step],
-        }]
-    };
-    assert!(needs_rights(&stage(Step::CreateLoadBalancer(balancer))));
-    assert!(!needs_rights(&stage(Step::StartNode("kube-lb".to_owned()))));
 }
