@@ -5,6 +5,7 @@
 
 mod dump;
 mod flags;
+mod run;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::cluster::MAX_WORKERS;
 pub use dump::{DumpArgs, DumpTime, SplitArgs};
 pub use flags::{BareUp, GlobalFlags, SettingFlags};
+pub use run::RunArgs;
 
 const EXAMPLES: &str = "\
 Without a command, `up` is meant, and its flags can be given.
@@ -96,6 +98,9 @@ pub enum Command {
     /// Remove the nodes, and bring the cluster up again as it was when fresh
     #[command(after_help = REUP)]
     Reup(UpArgs),
+    /// Bring a new cluster up, stay, and take it down again: for CI jobs
+    #[command(after_help = run::HELP)]
+    Run(RunArgs),
     /// Remove the nodes and all that is in them; snapshots and network stay
     Down,
     /// Remove the cluster: its nodes, snapshots, network and kubeconfig
@@ -469,7 +474,7 @@ impl Cli {
         let bare = std::mem::take(&mut self.up).0;
         match &mut self.command {
             None => self.command = Some(Command::Up(bare)),
-            Some(Command::Up(up) | Command::Reup(up)) => {
+            Some(Command::Up(up) | Command::Reup(up) | Command::Run(RunArgs { up, .. })) => {
                 up.dry_run |= bare.dry_run;
                 up.settings.put_below(&bare.settings);
             }
@@ -498,6 +503,10 @@ impl Cli {
             Some(
                 Command::Up(UpArgs { settings, .. })
                 | Command::Reup(UpArgs { settings, .. })
+                | Command::Run(RunArgs {
+                    up: UpArgs { settings, .. },
+                    ..
+                })
                 | Command::Config(ConfigCommand::Show { settings, .. })
                 | Command::Image(ImageCommand::Build { settings }),
             ) => settings.clone(),

@@ -18,6 +18,7 @@ mod node;
 mod preflight;
 mod recovery;
 mod restore;
+mod run;
 mod session;
 mod snapshot;
 mod split_dump;
@@ -91,6 +92,7 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         None => Err(Error::message("no command")),
         Some(Command::Up(arguments)) => up::run(session, arguments, up::Old::Stays).await,
         Some(Command::Reup(arguments)) => up::run(session, arguments, up::Old::Goes).await,
+        Some(Command::Run(arguments)) => run::run(session, arguments).await,
         Some(Command::Down) => down::down(session).await,
         Some(Command::Clean(arguments)) => down::clean(session, arguments).await,
         Some(Command::Stop(nodes)) => lifecycle::stop(session, nodes).await,

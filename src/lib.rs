@@ -12,6 +12,7 @@
 //! - [`snapshot`] is what is kept of a cluster, to be brought back.
 //! - [`load`] brings images into the nodes.
 //! - [`ready`] waits until the cluster works.
+//! - [`run`] tells of a cluster that is kept for as long as the program runs, and is told to end it, by HTTP.
 //! - [`dump`] collects all that can be known of a cluster.
 //! - [`drain`] has the pods of a node go elsewhere.
 //! - [`doctor`] tells what the engine and its host lack.
@@ -51,6 +52,7 @@ pub mod pki;
 pub mod plan;
 pub mod ready;
 pub mod report;
+pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod snapshot;

@@ -257,5 +257,5 @@ pub async fn list_nodes(client: &Client) -> Result<Vec<Node>, Error> {
         .items)
 }
 
-/// Whether a node says that it is Ready.
-pub use conditions::is_ready;
+/// Whether a node, and a pod, says that it is Ready.
+pub use conditions::{is_ready, pod_is_ready};

@@ -159,8 +159,12 @@ pub struct Reporter {
 struct Inner {
     renderer: Renderer,
     log: Option<log::LogFile>,
+    listener: Option<Listener>,
     started: Instant,
 }
+
+/// Is told of each event.
+type Listener = Box<dyn FnMut(&Event) + Send>;
 
 enum Renderer {
     Plain(plain::Renderer),
@@ -206,11 +210,17 @@ impl Reporter {
         let inner = Inner {
             renderer,
             log: log.map(log::LogFile::new),
+            listener: None,
             started: Instant::now(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
         }
+    }
+
+    /// Has each event told to this listener, too, which must not send any itself.
+    pub fn listen(&self, listener: impl FnMut(&Event) + Send + 'static) {
+        self.lock().listener = Some(Box::new(listener));
     }
 
     /// Shows an event.
@@ -279,6 +289,9 @@ impl Inner {
         let event = clean::event(event);
         if let Some(log) = &mut self.log {
             log.write(&event, at);
+        }
+        if let Some(listener) = &mut self.listener {
+            listener(&event);
         }
         match &mut self.renderer {
             Renderer::Plain(plain) => plain.show(&event, at),

@@ -82,10 +82,7 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
     let _lock = session.lock(&identity)?;
     let began = Instant::now();
     begin(session, "clean", &identity);
-    stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
-    stage(session, "snapshots", remove_snapshots(&engine, &identity)).await?;
-    stage(session, "network", remove_network(&engine, &identity)).await?;
-    remove_kubeconfig(session, &identity).await?;
+    remove_all(session, &engine, &identity).await?;
     if arguments.images || arguments.cache {
         let _images = session.lock_images(&CancellationToken::new()).await?;
         for job in stage(session, "jobs", remove_jobs(&engine)).await? {
@@ -116,6 +113,18 @@ pub(super) async fn clean(session: &Session, arguments: &CleanArgs) -> Result<u8
     }
     finish(session, began, Vec::new());
     Ok(exit_code::OK)
+}
+
+/// Removes all that there is of a cluster, here and on the engine.
+pub(super) async fn remove_all(
+    session: &Session,
+    engine: &Engine,
+    identity: &Identity,
+) -> Result<(), Error> {
+    stage(session, "nodes", remove_nodes(engine, identity)).await?;
+    stage(session, "snapshots", remove_snapshots(engine, identity)).await?;
+    stage(session, "network", remove_network(engine, identity)).await?;
+    remove_kubeconfig(session, identity).await
 }
 
 fn begin(session: &Session, command: &str, identity: &Identity) {

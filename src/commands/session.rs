@@ -13,14 +13,16 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 /// Whether a command is the one that is meant.
 type IsMeant = fn(&Command) -> bool;
 
 /// Commands that change something keep a log, which has this word in its name.
-pub(super) const LOGGED: [(&str, IsMeant); 20] = [
+pub(super) const LOGGED: [(&str, IsMeant); 21] = [
     ("up", |command| matches!(command, Command::Up(_))),
     ("reup", |command| matches!(command, Command::Reup(_))),
+    ("run", |command| matches!(command, Command::Run(_))),
     ("down", |command| matches!(command, Command::Down)),
     ("clean", |command| matches!(command, Command::Clean(_))),
     ("stop", |command| matches!(command, Command::Stop(_))),
@@ -186,18 +188,35 @@ impl Session {
     }
 
     /// Keeps other runs from building images at the same time; waits for them.
-    pub(super) async fn lock_images(
+    pub(super) async fn lock_images(&self, cancel: &CancellationToken) -> Result<Lock, Error> {
+        let words = "waiting for another run that makes images";
+        self.wait_for_lock("images", words, cancel).await
+    }
+
+    /// Keeps other runs away from this cluster; waits for the one that works on it.
+    pub(super) async fn lock_waiting(
         &self,
-        cancel: &tokio_util::sync::CancellationToken,
+        identity: &Identity,
+        cancel: &CancellationToken,
+    ) -> Result<Lock, Error> {
+        let name = identity.names.context();
+        let words = format!("waiting for another run that works on cluster `{name}`");
+        self.wait_for_lock(&name, &words, cancel).await
+    }
+
+    async fn wait_for_lock(
+        &self,
+        name: &str,
+        words: &str,
+        cancel: &CancellationToken,
     ) -> Result<Lock, Error> {
         let mut told = false;
         loop {
-            match lock::acquire(&self.state, "images") {
+            match lock::acquire(&self.state, name) {
                 Ok(lock) => return Ok(lock),
                 Err(lock::LockError::Held { .. }) => {
                     if !told {
-                        self.reporter
-                            .note("waiting for another run that makes images");
+                        self.reporter.note(words);
                         told = true;
                     }
                 }

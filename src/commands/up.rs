@@ -37,51 +37,39 @@ pub(super) enum Old {
 }
 
 pub(super) async fn run(session: &Session, arguments: &UpArgs, old: Old) -> Result<u8, Error> {
-    let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
-    let cancel = signal::watch(reporter.clone());
+    let cancel = signal::watch(session.reporter.clone());
     let began = Instant::now();
     let engine = session.engine().await?;
-    let mut networks = session::networks(&engine).await?;
-    let mut identity = session.identity_among(&engine, &networks).await?;
+    let networks = session::networks(&engine).await?;
+    let identity = session.identity_among(&engine, &networks).await?;
     // A dry run changes nothing, and is in nobody's way.
-    let _lock = if dry_run {
+    let _lock = if arguments.dry_run {
         None
     } else {
         Some(session.lock(&identity)?)
     };
-    if !dry_run {
+    if !arguments.dry_run {
         let command = match old {
             Old::Stays => "up",
             Old::Goes => "reup",
         };
-        reporter.started(command, Some(identity.names.context()));
+        let context = identity.names.context();
+        session.reporter.started(command, Some(context));
     }
-    loop {
-        let up = Up {
-            session,
-            engine: &engine,
-            identity: &identity,
-            networks: &networks,
-            old,
-            cancel: &cancel,
-            began,
-        };
-        let error = match bring_up(&up, arguments).await {
-            Err(error) if identity.chosen && range_is_taken(&error) => error,
-            result => return result,
-        };
-        // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
-        networks = session::networks(&engine).await?;
-        let next = session.identity_among(&engine, &networks).await?;
-        if next.id == identity.id {
-            return Err(error);
-        }
-        reporter.note(format!(
-            "another run has taken cluster id {}: this cluster gets {}",
-            identity.id, next.id
-        ));
-        identity = next;
+    let mut up = Up {
+        session,
+        engine: &engine,
+        identity,
+        networks,
+        old,
+        cancel: &cancel,
+        began,
+    };
+    if let Some(times) = up.bring(arguments).await? {
+        let next = next_steps(session, &up.identity)?;
+        session.reporter.finished(times, began.elapsed(), next);
     }
+    Ok(exit_code::OK)
 }
 
 /// Whether Docker has refused a network for its range.
@@ -91,28 +79,53 @@ fn range_is_taken(error: &Error) -> bool {
         .is_some_and(|refusal| refusal.status().is_some() && refusal.message().contains("overlap"))
 }
 
-/// One try to bring a cluster up.
-struct Up<'a> {
-    session: &'a Session,
-    engine: &'a Engine,
-    identity: &'a Identity,
+/// A cluster that is to be brought up, and what was seen of the engine when it was chosen.
+pub(super) struct Up<'a> {
+    pub(super) session: &'a Session,
+    pub(super) engine: &'a Engine,
+    pub(super) identity: Identity,
     /// All networks of the engine, as they were when the identity was chosen.
-    networks: &'a [Network],
-    old: Old,
-    cancel: &'a CancellationToken,
-    began: Instant,
+    pub(super) networks: Vec<Network>,
+    pub(super) old: Old,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) began: Instant,
 }
 
-async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
+impl Up<'_> {
+    /// Brings it up; gives the times of the stages, or nothing where that was a dry run, which has printed the plan. The
+    /// identity may be another then: an id that was chosen for a label may have been taken meanwhile.
+    pub(super) async fn bring(&mut self, arguments: &UpArgs) -> Result<Option<Times>, Error> {
+        loop {
+            let error = match bring_up(self, arguments).await {
+                Err(error) if self.identity.chosen && range_is_taken(&error) => error,
+                result => return result,
+            };
+            // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
+            self.networks = session::networks(self.engine).await?;
+            let (session, networks) = (self.session, &self.networks);
+            let next = session.identity_among(self.engine, networks).await?;
+            if next.id == self.identity.id {
+                return Err(error);
+            }
+            session.reporter.note(format!(
+                "another run has taken cluster id {}: this cluster gets {}",
+                self.identity.id, next.id
+            ));
+            self.identity = next;
+        }
+    }
+}
+
+async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Error> {
     let Up {
         session,
         engine,
-        identity,
-        networks,
         old,
         cancel,
         began,
+        ..
     } = *up;
+    let (identity, networks) = (&up.identity, up.networks.as_slice());
     let (reporter, dry_run) = (&session.reporter, arguments.dry_run);
     let facts = session::facts(engine).await?;
     let version = image::version(session).await?;
@@ -187,7 +200,8 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
 
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
-        return print_plan(session, &all);
+        print_plan(session, &all)?;
+        return Ok(None);
     }
 
     let surroundings = Surroundings::of(session);
@@ -209,8 +223,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<u8, Error> {
         snapshot::keep_fresh(session, &work, identity, &spec, &mut times).await?;
     }
 
-    reporter.finished(times, began.elapsed(), next_steps(session, identity)?);
-    Ok(exit_code::OK)
+    Ok(Some(times))
 }
 
 /// Carries the cluster's stages out, writes the kubeconfig, and waits until the cluster is ready.
@@ -382,6 +395,16 @@ fn tell_workers(
 }
 
 fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
+    let mut next = to_use(session, identity)?;
+    next.push(format!(
+        "local-cluster{} stop               # stop it, and keep all that is in it",
+        identity.flag()
+    ));
+    Ok(next)
+}
+
+/// How a cluster that is up is used.
+pub(super) fn to_use(session: &Session, identity: &Identity) -> Result<Vec<String>, Error> {
     let directory = session.directory(&identity.names)?;
     let flag = identity.flag();
     let mut next = Vec::new();
@@ -398,9 +421,6 @@ fn next_steps(session: &Session, identity: &Identity) -> Result<Vec<String>, Err
     }
     next.push(format!(
         "local-cluster{flag} kubectl get nodes  # with the matching kubectl"
-    ));
-    next.push(format!(
-        "local-cluster{flag} stop               # stop it, and keep all that is in it"
     ));
     Ok(next)
 }

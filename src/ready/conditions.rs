@@ -90,7 +90,8 @@ pub(super) fn kube_proxy(wanted: &[&str], found: &Watched<Pod>) -> Verdict {
     verdict(&missing)
 }
 
-fn pod_is_ready(pod: &Pod) -> bool {
+/// Whether a pod says that it is Ready.
+pub fn pod_is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let mut conditions = status
         .and_then(|status| status.conditions.as_ref())

@@ -7,6 +7,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &[],
     &["up"],
     &["reup"],
+    &["run"],
     &["down"],
     &["clean"],
     &["stop"],

@@ -10,6 +10,7 @@ mod fuzz;
 mod generated;
 mod help;
 mod layers;
+mod run;
 
 use std::collections::BTreeMap;
 use std::path::Path;

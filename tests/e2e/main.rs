@@ -14,6 +14,7 @@ mod masters;
 mod nodes;
 mod program;
 mod release;
+mod run;
 mod several;
 mod snapshot;
 mod suite;

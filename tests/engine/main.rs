@@ -17,6 +17,7 @@ mod load;
 mod members;
 mod nodes;
 mod objects;
+mod run;
 mod snapshot;
 mod transfer;
 
