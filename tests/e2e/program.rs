@@ -51,10 +51,32 @@ impl Program {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_local-cluster"));
+        let mut command = self.at_home(env!("CARGO_BIN_EXE_local-cluster"));
+        command.args(&self.which).args(arguments);
         command
-            .args(&self.which)
-            .args(arguments)
+    }
+
+    /// Runs a script in which `local-cluster` is this program, and means this cluster, as in a CI job.
+    pub(crate) fn shell(&self, script: &str) -> Output {
+        let mut path = std::path::Path::new(env!("CARGO_BIN_EXE_local-cluster"))
+            .parent()
+            .unwrap()
+            .as_os_str()
+            .to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        self.at_home("bash")
+            .args(["-e", "-c", script])
+            .env("PATH", path)
+            .env("K8S_DIND_CLUSTER_ID", self.id())
+            .output()
+            .unwrap()
+    }
+
+    /// A command with this cluster's home and variables.
+    fn at_home(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .env("HOME", self.home.path())
             .env(
                 "XDG_STATE_HOME",
