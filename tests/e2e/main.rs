@@ -6,8 +6,10 @@
 mod ci;
 mod clone;
 mod cluster;
+mod cut;
 mod dump;
 mod faults;
+mod full;
 mod killed;
 mod lifecycle;
 mod load;

@@ -9,7 +9,7 @@ const ROUNDS: usize = 50;
 const ROUNDS: usize = KINDS;
 
 /// How many kinds of things happen to the cluster.
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 const NODES: [&str; 2] = ["kube-master", "kube-node-1"];
 
@@ -61,7 +61,7 @@ fn what_was_acknowledged_survives() {
                 }
                 program.ok(&["up"]);
             }
-            2 => written.go_back(round),
+            2 => written.go_back(round, false),
             3 => {
                 program.ok(&["pause"]);
                 program.ok(&["unpause"]);
@@ -72,6 +72,7 @@ fn what_was_acknowledged_survives() {
                 written.check(&clone, round);
                 clone.ok(&["clean"]);
             }
+            5 => written.go_back(round, true),
             _ => {
                 for node in NODES {
                     engine(
@@ -106,10 +107,18 @@ impl Written<'_> {
         });
     }
 
-    /// A snapshot has what was written before it and nothing of what came after.
-    fn go_back(&mut self, round: usize) {
+    /// A snapshot has what was written before it and nothing of what came after, also when it has been a file.
+    fn go_back(&mut self, round: usize, through_a_file: bool) {
         let (program, name) = (self.program, format!("round-{round}"));
         program.ok(&["snapshot", "save", &name]);
+        if through_a_file {
+            let file = program.home().join("file");
+            let path = file.to_str().unwrap();
+            program.ok(&["snapshot", "export", &name, path]);
+            program.ok(&["snapshot", "rm", &name]);
+            program.ok(&["snapshot", "import", path]);
+            std::fs::remove_file(&file).unwrap();
+        }
         program.exec("kube-node-1", &["touch", "/mnt/after"]);
         program.kubectl(&["create", "configmap", "record-after"]);
         program.ok(&["snapshot", "restore", &name]);
