@@ -2,6 +2,7 @@
 
 use super::error::{Doing, absent_is_fine};
 use super::{Engine, EngineError, Rights};
+use bollard::errors::Error as BollardError;
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig,
     HostConfigCgroupnsModeEnum, Mount as DockerMount, MountType, MountVolumeOptions,
@@ -19,6 +20,9 @@ use std::net::Ipv4Addr;
 
 /// After so many seconds Docker kills a node that was to stop: beyond all that the node gives itself for it.
 const STOP_TIMEOUT: i64 = 30;
+
+/// How often it is tried to freeze a container.
+const FREEZE_ATTEMPTS: u32 = 10;
 
 /// A volume in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,12 +229,18 @@ impl Engine {
             .doing(|| format!("stop container {name}"))
     }
 
-    /// Freezes all processes of a container.
+    /// Freezes all processes of a container. With cgroup v1 a kernel that has much to do may not bring all of them to a
+    /// halt in the time that runc waits, which then thaws them and says `unable to freeze`: it is tried again.
     pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
-        self.docker
-            .pause_container(name)
-            .await
-            .doing(|| format!("pause container {name}"))
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.docker.pause_container(name).await {
+                Err(BollardError::DockerResponseServerError { message, .. })
+                    if message.contains("unable to freeze") && attempts < FREEZE_ATTEMPTS => {}
+                paused => return paused.doing(|| format!("pause container {name}")),
+            }
+        }
     }
 
     /// Gives a container another name, whatever it is doing.

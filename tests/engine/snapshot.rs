@@ -160,6 +160,24 @@ async fn nodes_are_thawed_whatever_happens() {
     assert!(fake.all(FROZEN).is_empty());
 }
 
+#[tokio::test]
+async fn a_node_that_cannot_be_frozen_at_once_is_frozen_again() {
+    let unable = "OCI runtime pause failed: unable to freeze: unknown";
+    let pause = "POST /containers/kube-node-2/pause";
+    let copying = |until| {
+        Answer::Then(
+            frames(&[(1, "copied\n")]),
+            until,
+            frames(&[(1, "caught up\n")]),
+        )
+    };
+    let fake = engine(copying(FROZEN), 0).instead(pause, refusal(500, unable));
+    fake.add(pause, refusal(500, unable));
+    fake.add(pause, done());
+    made(&fake).await.unwrap();
+    assert_eq!(fake.all(pause).len(), 3);
+}
+
 /// Both nodes go on, and nothing is left of the snapshot.
 fn assert_thawed(fake: &Fake) {
     for node in ["kube-master", "kube-node-2"] {
