@@ -4,18 +4,23 @@
 //! into together with the file and the environment, so that all problems are told at once.
 
 mod dump;
+mod e2e;
 mod flags;
+mod node;
 mod run;
+mod snapshot;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cluster::MAX_WORKERS;
 pub use dump::{DumpArgs, DumpTime, SplitArgs};
+pub use e2e::{E2eArgs, E2eCommand, Tests};
 pub use flags::{BareUp, GlobalFlags, SettingFlags};
+pub use node::{NodeAddArgs, NodeCommand, NodeRemoveArgs};
 pub use run::RunArgs;
+pub use snapshot::{CloneArgs, SnapshotCommand};
 
 const EXAMPLES: &str = "\
 Without a command, `up` is meant, and its flags can be given.
@@ -125,10 +130,10 @@ pub enum Command {
     #[command(visible_alias = "copy-image", after_help = LOAD)]
     Load(LoadArgs),
     /// Run Kubernetes' own tests: those for conformance that may run side by side
-    #[command(after_help = E2E)]
+    #[command(after_help = e2e::HELP)]
     E2e(E2eArgs),
     /// Run Kubernetes' own tests one after another: those for conformance that must
-    #[command(after_help = E2E)]
+    #[command(after_help = e2e::HELP)]
     E2eSerial(E2eArgs),
     /// Show the cluster's nodes, and whether they are ready
     Status,
@@ -202,57 +207,6 @@ pub struct UpArgs {
     pub dry_run: bool,
 }
 
-/// What can be given with `e2e` and `e2e-serial`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-pub struct E2eArgs {
-    /// Something else than to run them.
-    #[command(subcommand)]
-    pub command: Option<E2eCommand>,
-    /// Which tests.
-    #[command(flatten)]
-    pub chosen: Tests,
-    /// Print the names of the tests, and run none
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Write the whole output and the results there, also in JUnit's form
-    #[arg(long, value_name = "DIR")]
-    pub report: Option<PathBuf>,
-    /// How many run side by side; `e2e-serial` runs one
-    #[arg(long, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub parallel: Option<u8>,
-    /// Run them again and again until one fails
-    #[arg(long)]
-    pub until_it_fails: bool,
-}
-
-/// Which tests.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct Tests {
-    /// Those with this in their names; the conformance tests if there is none
-    #[arg(value_name = "FOCUS")]
-    pub focus: Option<String>,
-    /// But not those with this in their names
-    #[arg(value_name = "SKIP")]
-    pub skip: Option<String>,
-    /// FOCUS and SKIP are regular expressions
-    #[arg(long)]
-    pub regex: bool,
-}
-
-/// What else there is to do about tests.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum E2eCommand {
-    /// Show the images that the tests may ask for, and where each comes from
-    Images(Tests),
-}
-
-const E2E: &str = "\
-The tests are those of the cluster's own version, and run in a container on its
-network. The exit code is that of ginkgo. Ctrl-C ends the run, and nothing of
-the tests stays in the cluster.";
-
 /// What can be given with `load`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct LoadArgs {
@@ -291,77 +245,6 @@ pub struct CleanArgs {
     #[arg(long)]
     pub cache: bool,
 }
-
-/// What can be given with `clone`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = CLONE)]
-pub struct CloneArgs {
-    /// The id of the new cluster, or its label
-    #[arg(value_name = "ID")]
-    pub target: String,
-    /// The snapshot that it is made of; else the cluster as it is now
-    #[arg(long, value_name = "NAME")]
-    pub snapshot: Option<String>,
-}
-
-const CLONE: &str = "\
-The clone's nodes have the names and the addresses of the original's, in a
-network of their own. The host reaches them at other addresses, which `status`
-shows, and the API server at a port of its own. The original goes on; its
-nodes stand still for less than a second. The clone has the original's keys:
-whoever may enter one may enter the other.";
-
-/// What to do about snapshots.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum SnapshotCommand {
-    /// Keep the cluster's state as it is now; it runs on meanwhile
-    Save {
-        /// Lower case letters, digits and `-`; the time if there is none
-        name: Option<String>,
-    },
-    /// Show the cluster's snapshots
-    List,
-    /// Take the cluster back to a snapshot; what was done since is lost
-    Restore {
-        /// The snapshot; `fresh` is the one that `up` has made
-        name: String,
-    },
-    /// Write a snapshot into a file, with all that it needs
-    #[command(after_help = EXPORT)]
-    Export {
-        /// The snapshot
-        name: String,
-        /// The file, which must not be there yet
-        file: PathBuf,
-    },
-    /// Take a snapshot from a file
-    #[command(after_help = IMPORT)]
-    Import {
-        /// The file
-        file: PathBuf,
-        /// Its name here; the one that it had if there is none
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-    },
-    /// Remove a snapshot
-    Rm {
-        /// The snapshot
-        name: String,
-    },
-}
-
-const EXPORT: &str = "\
-The file has the node image, the unpacked images and all that the nodes have:
-keys among it, so that whoever reads it may enter the cluster. Only its owner
-may. Another engine of the same architecture can import it with the same
-version of this program; nothing else is needed there.";
-
-const IMPORT: &str = "\
-The file is read through before anything of it is used. The snapshot becomes
-one of the cluster that is meant (`--cluster-id`, `--label`), whether that is
-there or not: `snapshot restore` brings it up, and so does `clone`. What is in
-it runs with the rights of a node: import only what you trust. Under another
-cluster's address range its nodes keep their addresses, as those of a clone do.";
 
 /// What to do about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -403,56 +286,6 @@ pub enum ImageCommand {
         settings: SettingFlags,
     },
 }
-
-/// What to do about the nodes of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum NodeCommand {
-    /// Add nodes, with the lowest numbers that are free, and wait for them
-    Add(NodeAddArgs),
-    /// Drain nodes and remove them, with all that is in them
-    Remove(NodeRemoveArgs),
-    /// Show the nodes, their addresses, and whether they are ready
-    List,
-}
-
-/// What can be given with `node add`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct NodeAddArgs {
-    /// How many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
-    pub count: u16,
-    /// Add masters and not workers, to a cluster that was made with several
-    #[arg(long)]
-    pub master: bool,
-    /// Print what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// What can be given with `node remove`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_help = NODE_REMOVE)]
-pub struct NodeRemoveArgs {
-    /// The nodes: `kube-node-1`..., and `kube-master-2`... of several masters
-    #[arg(required = true, value_name = "NODE")]
-    pub nodes: Vec<String>,
-    /// How long pods may take to end, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub timeout: u64,
-    /// Remove pods, too, that nobody would make again elsewhere
-    #[arg(long)]
-    pub force: bool,
-    /// Print what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-const NODE_REMOVE: &str = "\
-Pods are evicted, which disruption budgets can delay. Those of DaemonSets go
-with the node, and so does what pods keep in `emptyDir` volumes. A node that
-does not run is removed as it is. A removal that was broken off is finished
-by the same command.";
 
 impl Cli {
     /// Reads the arguments, the program's name first.

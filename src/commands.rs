@@ -7,6 +7,7 @@ pub mod config;
 mod down;
 mod dump;
 mod e2e;
+mod identity;
 mod image;
 mod image_list;
 mod inspect;

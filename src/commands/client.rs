@@ -1,6 +1,7 @@
 //! What a cluster's user gets on this machine: the kubeconfig, and the kubectl that fits.
 
-use super::session::{Identity, Session};
+use super::identity::Identity;
+use super::session::Session;
 use crate::cluster::ClusterSpec;
 use crate::engine::Engine;
 use crate::error::Error;

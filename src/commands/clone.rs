@@ -1,8 +1,9 @@
 //! `clone`: a second cluster of what is in one, or was when a snapshot was taken. The original goes on.
 
+use super::identity::Identity;
 use super::recovery::recover;
 use super::restore::usable;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::snapshot::{self, named, of_cluster};
 use super::standing::Standing;
 use super::surroundings::Surroundings;

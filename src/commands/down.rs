@@ -2,8 +2,9 @@
 //! the next one goes on where they were.
 
 use super::e2e::TESTS_JOB;
+use super::identity::Identity;
 use super::recovery::remove_copying;
-use super::session::{Identity, Session};
+use super::session::Session;
 use super::snapshot;
 use crate::cli::CleanArgs;
 use crate::cluster::Names;

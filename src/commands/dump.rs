@@ -1,6 +1,7 @@
 //! `dump` and `dump64`: all that can be known of a cluster, whatever state it is in.
 
-use super::session::{Identity, LOGGED, Session};
+use super::identity::Identity;
+use super::session::{LOGGED, Session};
 use super::split_dump::must_be_empty;
 use crate::cli::{DumpArgs, DumpTime, Output};
 use crate::dump::collect::{Collection, Subject, node_name};

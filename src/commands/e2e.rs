@@ -2,11 +2,12 @@
 
 mod images;
 
+use super::identity::Identity;
 use super::image;
 use super::inspect::must_run;
 use super::load;
 use super::print;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use crate::cli::{E2eArgs, Output};

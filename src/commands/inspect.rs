@@ -1,8 +1,9 @@
 //! The commands that look at a cluster and use it: `status`, `kubectl`, `exec`, `kubeconfig`, `apiserver-port`, `version`.
 
+use super::identity::Identity;
 use super::print;
 use super::recovery::everything;
-use super::session::{Identity, Session};
+use super::session::Session;
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION, Names, Role};
 use crate::engine::{Engine, Found, Published, State, Terminal, label};

@@ -1,9 +1,10 @@
 //! `stop`, `start`, `pause` and `unpause`: nothing is made and nothing is removed. What a cluster is, its own labels tell:
 //! the settings of today do not matter.
 
+use super::identity::Identity;
 use super::image::{self, Wanted};
 use super::recovery::recover;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use super::up;

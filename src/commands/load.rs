@@ -1,8 +1,9 @@
 //! `load`: images from the engine, or from an archive, into the nodes.
 
 use super::bar::Bar;
+use super::identity::Identity;
 use super::inspect::must_run;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use crate::cli::LoadArgs;
 use crate::engine::{Engine, Found, State};
 use crate::error::{Error, exit_code};

@@ -1,10 +1,11 @@
 //! `node add`, `node remove` and `node list`: the nodes of a cluster that runs. What the cluster is comes from itself,
 //! whatever the settings say today.
 
+use super::identity::Identity;
 use super::inspect::{self, must_run};
 use super::making::making;
 use super::recovery::recover;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::standing::{Standing, tell_change, tell_even};
 use super::surroundings::Surroundings;
 use super::{image, preflight, print, print_plan};

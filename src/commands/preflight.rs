@@ -1,6 +1,6 @@
 //! What is asked before anything is made: do the settings fit the cluster that is there, and can the host carry it?
 
-use super::session::Identity;
+use super::identity::Identity;
 use super::standing::Standing;
 use crate::cluster::network::CLONE_MTU;
 use crate::cluster::overlap::{Taken, overlaps};

@@ -3,8 +3,9 @@
 
 use super::client;
 use super::down::{jobs, settle};
+use super::identity::Identity;
 use super::image;
-use super::session::{Identity, Session};
+use super::session::Session;
 use super::snapshot::of_cluster;
 use super::standing::Standing;
 use super::surroundings::Surroundings;

@@ -1,7 +1,8 @@
 //! `snapshot restore`: all or nothing. The old nodes stay aside until the restored ones are ready, and are back if that fails.
 
+use super::identity::Identity;
 use super::recovery::{everything, recover};
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::snapshot::{begin, named, of_cluster, whole};
 use super::standing::Standing;
 use super::surroundings::Surroundings;

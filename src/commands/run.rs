@@ -5,7 +5,8 @@ mod link;
 mod service;
 
 use super::down;
-use super::session::{self, Identity, Session};
+use super::identity::Identity;
+use super::session::{self, Session};
 use super::up::{self, Old, Up};
 use crate::cli::RunArgs;
 use crate::engine::{Engine, label};

@@ -1,7 +1,8 @@
 //! `snapshot save`, `list` and `rm`, and the snapshot that `up` keeps of a fresh cluster.
 
+use super::identity::Identity;
 use super::recovery::{recover, remove_copying};
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use super::{image, print};

@@ -1,6 +1,6 @@
 //! A cluster as it stands: its containers and volumes, its workers, and the settings that it was made with.
 
-use super::session::Identity;
+use super::identity::Identity;
 use crate::cluster::{ClusterSpec, Members, Names, NodeSpec, Role};
 use crate::engine::{Engine, Found, State, label};
 use crate::error::Error;

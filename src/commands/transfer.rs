@@ -1,10 +1,11 @@
 //! `snapshot export` and `snapshot import`: a snapshot with all that it needs, as one file.
 
 use super::bar::Bar;
+use super::identity::Identity;
 use super::image;
 use super::recovery::recover;
 use super::restore::usable;
-use super::session::{Identity, Session};
+use super::session::Session;
 use super::snapshot::{begin, check_name, is_worthless, named, of_cluster};
 use super::surroundings::Surroundings;
 use crate::cluster::{ClusterId, ClusterSpec, DEFAULT_VERSION, Names};

@@ -1,10 +1,11 @@
 //! `up`: what is wanted, what is there, the difference, done; and the question whether it works.
 
+use super::identity::Identity;
 use super::image;
 use super::making::making;
 use super::preflight;
 use super::recovery::recover;
-use super::session::{self, Identity, Session};
+use super::session::{self, Session};
 use super::snapshot;
 use super::standing::{Standing, tell_change, tell_even};
 use super::surroundings::Surroundings;
