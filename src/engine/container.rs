@@ -17,9 +17,13 @@ use futures_util::TryStreamExt;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 /// After so many seconds Docker kills a node that was to stop: beyond all that the node gives itself for it.
 const STOP_TIMEOUT: i64 = 30;
+
+/// So long the removal of a container may take that somebody else has asked for.
+const REMOVAL: Duration = Duration::from_mins(1);
 
 /// How often it is tried to freeze a container.
 const FREEZE_ATTEMPTS: u32 = 10;
@@ -269,8 +273,22 @@ impl Engine {
             v: true,
             ..RemoveContainerOptions::default()
         };
-        let removed = self.docker.remove_container(name, Some(options)).await;
-        absent_is_fine(removed.doing(|| format!("remove container {name}")))
+        let deadline = Instant::now() + REMOVAL;
+        loop {
+            let removed = self.docker.remove_container(name, Some(options.clone()));
+            match removed.await {
+                // What a run that was killed has asked for goes on without it.
+                Err(BollardError::DockerResponseServerError {
+                    status_code: 409,
+                    message,
+                }) if message.contains("already in progress") && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                removed => {
+                    return absent_is_fine(removed.doing(|| format!("remove container {name}")));
+                }
+            }
+        }
     }
 
     /// Unpacks a tar archive below `/` of a container that need not run.

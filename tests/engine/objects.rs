@@ -236,6 +236,22 @@ async fn what_is_no_list_is_an_error_that_says_what_was_asked() {
 }
 
 #[tokio::test]
+async fn a_removal_that_is_under_way_is_waited_for() {
+    let fake = Fake::new([]);
+    let removal = "DELETE /containers/c";
+    let under_way = "removal of container c is already in progress";
+    fake.add(removal, refusal(409, under_way));
+    fake.add(removal, refusal(409, under_way));
+    fake.add(removal, refusal(404, "No such container: c"));
+    fake.engine().remove_container("c").await.unwrap();
+    assert_eq!(fake.all(removal).len(), 3);
+
+    let fake = Fake::new([]);
+    fake.add(removal, refusal(409, "something else"));
+    fake.engine().remove_container("c").await.unwrap_err();
+}
+
+#[tokio::test]
 async fn removing_what_is_not_there_is_fine() {
     let gone = || refusal(404, "no such object");
     let fake = Fake::new([
