@@ -305,8 +305,21 @@ fn etcd(spec: &ClusterSpec, api: Api) -> ExtraArgs {
     let alone = ETCD_ALONE
         .into_iter()
         .filter(|_| spec.load_balancer.is_none());
-    let args: Vec<_> = alone.chain(unsafe_fast).collect();
+    let unchecked = spec.load_balancer.as_ref();
+    let unchecked = unchecked.map(|_| unchecked_start(spec.version));
+    let args: Vec<_> = alone.chain(unchecked).chain(unsafe_fast).collect();
     api.args(&args)
+}
+
+/// kubeadm has each member compare its data with that of its peers before it serves them. Two that start together ask each
+/// other in vain until the request times out, 7 s later, at each start of the cluster.
+fn unchecked_start(version: KubernetesVersion) -> (&'static str, &'static str) {
+    // From then on kubeadm's etcd is 3.6, where it is a feature gate.
+    if version.minor >= 34 {
+        ("feature-gates", "InitialCorruptCheck=false")
+    } else {
+        ("experimental-initial-corrupt-check", "false")
+    }
 }
 
 /// A member without peers has nobody to lose an election to, and would wait a second for one at each start: the timeout of

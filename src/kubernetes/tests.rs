@@ -1,7 +1,7 @@
 //! What is written for versions and hosts of each kind.
 
 use super::*;
-use crate::cluster::sample;
+use crate::cluster::{KubernetesVersion, sample};
 
 const V1: HostFacts = HostFacts { cgroup_v1: true };
 const V2: HostFacts = HostFacts { cgroup_v1: false };
@@ -354,5 +354,21 @@ fn etcd_waits_for_the_disk_unless_told_otherwise() {
         assert!(!asks(&spec));
         spec.unsafe_fast = true;
         assert!(asks(&spec));
+    }
+}
+
+#[test]
+fn members_that_start_together_do_not_wait_for_each_other() {
+    let alone = documents(&sample::of_version(1, 36, 0), V2);
+    assert!(!alone.contains("InitialCorruptCheck"), "{alone}");
+    let mut spec = sample::three_masters(0);
+    for (minor, wanted) in [
+        (33, "experimental-initial-corrupt-check"),
+        (34, "InitialCorruptCheck=false"),
+    ] {
+        spec.version = KubernetesVersion::new(1, minor, 0);
+        let text = documents(&spec, V2);
+        assert!(text.contains(wanted), "{text}");
+        assert_eq!(text.contains("feature-gates"), minor == 34, "{text}");
     }
 }

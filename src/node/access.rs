@@ -66,6 +66,10 @@ async fn kubeconfig_for(engine: &Engine, master: &str, address: &str) -> Result<
     serde_yaml::to_string(&config).map_err(|source| Error::other(reading(master), source))
 }
 
+/// So long a connection may take, TLS included, before another is tried. One that was made while masters start may lead to
+/// an API server that never takes it: with kube's own 30 s, all of a `start` waited for that.
+const CONNECTING: Duration = Duration::from_secs(3);
+
 /// A client for a cluster, by the kubeconfig that a user gets.
 pub fn client(kubeconfig: &str) -> Result<Client, Error> {
     let doing = "connect to the API server";
@@ -74,9 +78,10 @@ pub fn client(kubeconfig: &str) -> Result<Client, Error> {
     let build =
         async { Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await };
     // Nothing in it waits: all that the kubeconfig names is in its own text.
-    let config = futures_util::FutureExt::now_or_never(build)
+    let mut config = futures_util::FutureExt::now_or_never(build)
         .ok_or_else(|| Error::message("the kubeconfig names files"))?
         .map_err(|source| Error::other(doing, source))?;
+    config.connect_timeout = Some(CONNECTING);
     Client::try_from(config).map_err(|source| Error::other(doing, source))
 }
 
