@@ -16,8 +16,9 @@ Then all of the cluster is removed, as `clean` does it. A cluster of which
 anything is there already is refused. There, too:
   GET /healthz   200 while the cluster works, else 503 and why not
   GET /metrics   for Prometheus
-The exit code is 0 if the cluster was ready before the end came. If it was not,
-it is that of `up`: 130 if it was told to end, 1 if it failed or was too slow.";
+The exit code is 0 if the cluster was ready before the end came, and could be
+removed. If it was not ready, it is that of `up`: 130 if it was told to end,
+1 if it failed or was too slow.";
 
 /// What can be given with `run`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

@@ -109,8 +109,8 @@ impl Identity {
     }
 }
 
-/// The ids of all clusters of which a network or a volume is there: one that is down may have snapshots, whose addresses
-/// follow from its id.
+/// The ids of all clusters of which a network or a volume is there: one that is down may have snapshots, whose
+/// addresses follow from its id.
 pub(super) async fn ids(
     engine: &Engine,
     networks: &[Network],

@@ -65,8 +65,8 @@ pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<
     })
 }
 
-/// The tests of a version, and what they are built with, whatever the cluster itself is made of. `observed` is given the
-/// images.
+/// The tests of a version, and what they are built with, whatever the cluster itself is made of. `observed` is given
+/// the images.
 pub(super) async fn of_tests(
     session: &Session,
     engine: &Engine,

@@ -1,5 +1,5 @@
-//! `run`: a new cluster, for as long as the program runs. It is brought up as `up` does it, kept, and removed as `clean`
-//! does it, whatever ends the run: a signal, a request, the time, a failure.
+//! `run`: a new cluster, for as long as the program runs. It is brought up as `up` does it, kept, and removed as
+//! `clean` does it, whatever ends the run: a signal, a request, the time, a failure.
 
 mod link;
 mod service;
@@ -10,7 +10,7 @@ use super::session::{self, Session};
 use super::up::{self, Old, Up};
 use crate::cli::RunArgs;
 use crate::engine::{Engine, label};
-use crate::error::{Error, exit_code, in_one_line};
+use crate::error::{Error, exit_code, in_one_line, render};
 use crate::execute::Times;
 use crate::lock::Lock;
 use crate::report::Event;
@@ -63,18 +63,18 @@ impl Ending {
 
 /// `run`.
 pub(super) async fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Error> {
-    // Before anything is made: a port that is taken cannot be waited for.
-    let listener = listen(arguments.listen).await?;
-    let address = listener.local_addr().unwrap_or(arguments.listen);
-    if let Some(name) = &arguments.systemd_unit {
-        drop(listener);
-        return service::hand_over(session, arguments, name).await;
-    }
     let began = Instant::now();
     let ending = Ending {
         cancel: signal::watch(session.reporter.clone()),
         why: Arc::default(),
     };
+    // Before anything is made: a port that is taken cannot be waited for.
+    let listener = listen(arguments.listen).await?;
+    let address = listener.local_addr().unwrap_or(arguments.listen);
+    if let Some(name) = &arguments.systemd_unit {
+        drop(listener);
+        return service::hand_over(session, arguments, name, &ending.cancel).await;
+    }
     let engine = session.engine().await?;
     let networks = session::networks(&engine).await?;
     let identity = session.identity_among(&engine, &networks).await?;
@@ -144,18 +144,43 @@ pub(super) async fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Er
                 .finished(Vec::new(), began.elapsed(), Vec::new());
             Ok(exit_code::OK)
         }
-        (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Err(error)) => {
+            let left = what_is_left(&up.identity);
+            Ok(failed(session, &error, left))
+        }
         (Err(error), removed) => {
-            if let Err(also) = removed {
-                let hint = format!(
-                    "`local-cluster{} clean` removes what is left",
-                    up.identity.flag()
-                );
-                session.reporter.warn(in_one_line(&also), Some(&hint));
-            }
-            ended_early(session, arguments, &ending, error)
+            let left = removed.as_ref().err().map(|also| {
+                let left = what_is_left(&up.identity);
+                session.reporter.warn(in_one_line(also), Some(&left));
+                left
+            });
+            ended_early(session, arguments, &ending, &error, left)
         }
     }
+}
+
+fn what_is_left(identity: &Identity) -> String {
+    let flag = identity.flag();
+    format!("`local-cluster{flag} clean` removes what is left of the cluster")
+}
+
+/// Tells of a failure; gives the exit code. Hints of what failed are for a cluster that is there: the last one says
+/// what there is.
+fn failed(session: &Session, error: &Error, last: String) -> u8 {
+    let mut hints = error.hints();
+    hints.push(last);
+    session.reporter.failed(render(error, &hints));
+    over(session);
+    error.exit_code()
+}
+
+fn over(session: &Session) {
+    let log = session.log.as_deref();
+    session.reporter.send(Event::RunFinished {
+        ok: false,
+        next: Vec::new(),
+        log: log.map(|path| path.display().to_string()),
+    });
 }
 
 /// What became of a run whose cluster was never ready.
@@ -163,10 +188,14 @@ fn ended_early(
     session: &Session,
     arguments: &RunArgs,
     ending: &Ending,
-    error: Error,
+    error: &Error,
+    left: Option<String>,
 ) -> Result<u8, Error> {
     if error.exit_code() != exit_code::INTERRUPTED {
-        return Err(error);
+        let gone =
+            "nothing of the cluster is left: `up` in place of `run` leaves it there, for a look";
+        let last = left.unwrap_or_else(|| gone.to_owned());
+        return Ok(failed(session, error, last));
     }
     if let (Some(End::Late), Some(timeout)) = (ending.why.get(), arguments.timeout) {
         let timeout = humantime::format_duration(timeout);
@@ -177,14 +206,7 @@ fn ended_early(
     }
     // Nothing is left that the same command could go on with, as the hint of an interruption says.
     session.reporter.warn(error.to_string(), None);
-    session.reporter.send(Event::RunFinished {
-        ok: false,
-        next: Vec::new(),
-        log: session
-            .log
-            .as_deref()
-            .map(|path| path.display().to_string()),
-    });
+    over(session);
     Ok(error.exit_code())
 }
 

@@ -93,8 +93,8 @@ pub(super) struct Up<'a> {
 }
 
 impl Up<'_> {
-    /// Brings it up; gives the times of the stages, or nothing where that was a dry run, which has printed the plan. The
-    /// identity may be another then: an id that was chosen for a label may have been taken meanwhile.
+    /// Brings it up; gives the times of the stages, or nothing where that was a dry run, which has printed the plan.
+    /// The identity may be another then: an id that was chosen for a label may have been taken meanwhile.
     pub(super) async fn bring(&mut self, arguments: &UpArgs) -> Result<Option<Times>, Error> {
         loop {
             let error = match bring_up(self, arguments).await {

@@ -341,9 +341,9 @@ impl Engine {
             }
             other => other?.concat(),
         };
-        let unreadable = |source: std::io::Error| EngineError::Call {
+        let unreadable = |source: std::io::Error| EngineError::Ours {
             action: action(),
-            source: source.into(),
+            source,
         };
         let mut archive = tar::Archive::new(archive.as_slice());
         let Some(entry) = archive.entries().map_err(unreadable)?.next() else {

@@ -169,9 +169,9 @@ impl Engine {
             };
             let (fed, taken) = futures_util::future::join(feeding, taking).await;
             taken?;
-            fed.map_err(|source| EngineError::Call {
+            fed.map_err(|source| EngineError::Ours {
                 action: action(),
-                source: source.into(),
+                source,
             })?;
         }
         executed.status = self.ended(&id, action).await?;

@@ -61,8 +61,8 @@ impl Job {
 }
 
 impl Engine {
-    /// Runs a job that was made to its end and hands on each line that it prints; gives its exit status. The wish to stop is
-    /// told to it, and it is waited for: it has something to clean up.
+    /// Runs a job that was made to its end and hands on each line that it prints; gives its exit status. The wish to
+    /// stop is told to it, and it is waited for: it has something to clean up.
     pub async fn follow_patiently(
         &self,
         job: &Job,

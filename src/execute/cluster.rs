@@ -82,8 +82,8 @@ pub(super) async fn create_node(
     start_node(work, making, node, archive(&files)).await
 }
 
-/// Makes the container of a node whose volume is there. The API server is published by the master that has no load balancer
-/// before it.
+/// Makes the container of a node whose volume is there. The API server is published by the master that has no load
+/// balancer before it.
 async fn start_node(
     work: &Work<'_>,
     making: &Making<'_>,

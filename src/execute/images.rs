@@ -363,8 +363,8 @@ pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
     result
 }
 
-/// Makes the container that tells that a preload volume is whole: one of the volume's name, which is the job's, that has
-/// ended well. It stays for long, and must keep nothing in use but the volume, which the job has mounted first.
+/// Makes the container that tells that a preload volume is whole: one of the volume's name, which is the job's, that
+/// has ended well. It stays for long, and must keep nothing in use but the volume, which the job has mounted first.
 pub(super) async fn seal(
     engine: &Engine,
     mut filled: Job,
@@ -395,8 +395,8 @@ pub(super) fn known_rights(labels: &BTreeMap<String, String>, facts: &Facts) -> 
     rights.parse().ok()
 }
 
-/// The rights that were found out when the node image was made. One that came from another engine, by an import that was
-/// killed or by `docker load`, has that one's: then it is found out here.
+/// The rights that were found out when the node image was made. One that came from another engine, by an import that
+/// was killed or by `docker load`, has that one's: then it is found out here.
 pub(super) async fn rights(work: &Work<'_>) -> Result<Rights, Error> {
     let image = &work.images.node;
     let labels = work.engine.image_labels(image).await;

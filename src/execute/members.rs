@@ -118,8 +118,8 @@ pub(super) async fn retire(
     cluster::remove_node(work, node).await
 }
 
-/// The addresses of the masters that etcd counts as its own, when the one of this master answers: it is asked what it knows by itself, as
-/// there may be too few to agree. None where it does not say.
+/// The addresses of the masters that etcd counts as its own, when the one of this master answers: it is asked what it
+/// knows by itself, as there may be too few to agree. None where it does not say.
 pub async fn known_to_etcd(engine: &Engine, master: &str) -> Option<BTreeSet<Ipv4Addr>> {
     let command = watching(&[ETCD_MEMBER, "known"]);
     let executed = engine.exec(master, &command).await.ok()?;

@@ -112,8 +112,8 @@ pub fn minority(spec: &ClusterSpec, observed: &Observed) -> Option<Vec<NodeSpec>
     (!is_anew(spec, observed) && !decides).then_some(kept)
 }
 
-/// How many masters there are of those that etcd counts as its own, and how many it counts, where they are too few to decide.
-/// Nothing else knows of one of which nothing is left.
+/// How many masters there are of those that etcd counts as its own, and how many it counts, where they are too few to
+/// decide. Nothing else knows of one of which nothing is left.
 pub fn outvoted(spec: &ClusterSpec, known: &BTreeSet<Ipv4Addr>) -> Option<(usize, usize)> {
     let kept = spec.masters().filter(|node| known.contains(&node.address));
     let kept = kept.count();

@@ -13,7 +13,7 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use std::time::Duration;
 
-/// How long the API server may take to answer.
+/// How long the engine, and the API server, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is asked.
@@ -28,11 +28,16 @@ pub struct Probe {
 impl Probe {
     /// Asks.
     pub async fn look(&self) -> Seen {
-        let mut containers = match self.engine.containers(&self.selector).await {
+        let asking = self.engine.containers(&self.selector);
+        let found = match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(found) => found.map_err(|error| in_one_line(&error)),
+            Err(_) => Err(too_late()),
+        };
+        let mut containers = match found {
             Ok(containers) => containers,
             Err(error) => {
                 return Seen {
-                    containers: Err(in_one_line(&error)),
+                    containers: Err(error),
                     answers: Err("it was not asked".to_owned()),
                 };
             }
@@ -43,13 +48,17 @@ impl Probe {
         let answers = match tokio::time::timeout(PATIENCE, asking).await {
             Ok(Ok(answers)) => Ok(answers),
             Ok(Err(error)) => Err(in_one_line(&error)),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(_) => Err(too_late()),
         };
         Seen {
             containers: Ok(containers),
             answers,
         }
     }
+}
+
+fn too_late() -> String {
+    format!("no answer within {} s", PATIENCE.as_secs())
 }
 
 async fn ask(engine: &Engine, containers: &[Found]) -> Result<Answers, Error> {

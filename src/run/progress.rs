@@ -47,11 +47,13 @@ impl Progress {
     pub fn follow(&mut self, event: &Event) {
         match event {
             Event::StageStarted { stage } => self.stage = Some(stage.clone()),
-            Event::StageFinished { stage, took, .. } => {
+            Event::StageFinished { stage, took, ok } => {
                 if self.stage.as_ref() == Some(stage) {
                     self.stage = None;
                 }
-                if self.phase == Phase::ComingUp {
+                if self.phase == Phase::ComingUp && *ok {
+                    // `up` begins again where somebody else was faster to take a range of addresses.
+                    self.stages.retain(|(earlier, _)| earlier != stage);
                     self.stages.push((stage.clone(), *took));
                 }
             }
@@ -82,11 +84,12 @@ mod tests {
         let started = |stage: &str| Event::StageStarted {
             stage: stage.to_owned(),
         };
-        let finished = |stage: &str| Event::StageFinished {
+        let ended = |stage: &str, seconds, ok| Event::StageFinished {
             stage: stage.to_owned(),
-            took: Duration::from_secs(2),
-            ok: true,
+            took: Duration::from_secs(seconds),
+            ok,
         };
+        let finished = |stage: &str| ended(stage, 2, true);
         let mut progress = Progress::default();
         let told = |progress: &Progress| progress.hindrance().unwrap_or_default();
         assert_eq!(told(&progress), "the cluster is coming up");
@@ -94,6 +97,9 @@ mod tests {
         assert_eq!(told(&progress), "the cluster is coming up: stage `master`");
         progress.follow(&finished("master"));
         assert_eq!(told(&progress), "the cluster is coming up");
+        progress.follow(&ended("network", 1, false));
+        progress.follow(&ended("master", 1, true));
+        progress.follow(&finished("master"));
         progress.phase = Phase::Up;
         assert_eq!(progress.hindrance(), None);
         progress.phase = Phase::GoingDown;

@@ -1,8 +1,8 @@
 //! What a request is for, and whether it may be answered. PURE.
 //!
-//! A page in a browser can have it send requests to addresses of this machine. It cannot read the answers, so that only what
-//! changes something needs to be kept from it. Browsers say who asks (`Origin`, `Sec-Fetch-Site`, `Referer`), and whatever
-//! name leads here: a name of the page's own that resolves to this address would be in `Host`.
+//! A page in a browser can have it send requests to addresses of this machine. What is told is no secret, so that only
+//! what changes something needs to be kept from it. Browsers say who asks (`Origin`, `Sec-Fetch-Site`, `Referer`), and
+//! whatever name leads here: a name of the page's own that resolves to this address would be in `Host`.
 
 use http::header::{HOST, ORIGIN, REFERER};
 use http::{HeaderMap, Method, StatusCode};

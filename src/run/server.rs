@@ -55,8 +55,8 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Tells of a run that began at this time, and of the cluster that is asked so; `stop` is called when somebody wants
-    /// the run to end.
+    /// Tells of a run that began at this time, and of the cluster that is asked so; `stop` is called when somebody
+    /// wants the run to end.
     pub fn new(
         progress: Progress,
         began: Instant,

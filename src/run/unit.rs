@@ -84,8 +84,12 @@ pub fn command(
         property("TimeoutStopSec", "10min".as_ref()),
         property("WorkingDirectory", directory.as_os_str()),
         property("EnvironmentFile", variables.as_os_str()),
-        "--".into(),
     ]);
+    if !user {
+        // At a shutdown it ends before the engine does. A user's manager knows nothing of the system's services.
+        words.push(property("After", "docker.service".as_ref()));
+    }
+    words.push("--".into());
     let command =
         std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
     words.extend(command.map(literal));
@@ -129,10 +133,16 @@ pub fn variables(environment: &BTreeMap<String, String>) -> String {
     text
 }
 
+/// The flag by which `systemctl` and the like mean the services of a user.
+pub fn of_user(user: bool) -> &'static str {
+    if user { " --user" } else { "" }
+}
+
 /// How to wait for the service, follow it and end it.
 pub fn next_steps(name: &str, user: bool, port: Option<std::net::SocketAddr>) -> Vec<String> {
-    let user = if user { " --user" } else { "" };
+    let user = of_user(user);
     let mut steps = vec![
+        format!("systemctl{user} status {name}  # whether it runs"),
         format!("journalctl{user} -fu {name}  # follow it"),
         format!("systemctl{user} stop {name}  # end it, and take the cluster down"),
     ];
@@ -223,6 +233,16 @@ mod tests {
         --kubectl-link
         $$HOME/k %n
         ");
+    }
+
+    #[test]
+    fn a_service_of_the_system_ends_before_the_engine() {
+        let of = |user| {
+            let path = Path::new("/");
+            let words = command("ci", user, path, path, path, &[]);
+            words.contains(&OsString::from("--property=After=docker.service"))
+        };
+        assert!(of(false) && !of(true));
     }
 
     #[test]

@@ -65,8 +65,8 @@ fn the_example_for_github_works() {
 
 /// All steps succeed. Then one that a user has added fails, so that those for a failure come, and those that always do.
 fn works(program: &Program, job: &Job) {
-    // The one step that is replaced: it fetches what was released and builds it for long; here the program is the one that
-    // is tested. It is found by its name, as it is after `cargo install`.
+    // The one step that is replaced: it fetches what was released and builds it for long; here the program is the one
+    // that is tested. It is found by its name, as it is after `cargo install`.
     assert_eq!(
         job.install,
         ["cargo install --locked --git REPOSITORY local-cluster"]

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A way to the engine, until somebody asks for something that has these words. That is handed on; the answer never comes.
+/// A way to the engine, until somebody asks for something that has these words. That is handed on; the answer never
+/// comes.
 struct Way {
     socket: PathBuf,
 }

@@ -5,6 +5,8 @@ use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// So much fits, which is less than any cluster's.
@@ -49,8 +51,11 @@ fn meets_a_full_disk(program: &Program, arguments: &[&str], job: &str) {
     // The command removes what has the name before it makes its own: somebody else must come between.
     for _ in 0..10 {
         let (making, until) = (volume.to_owned(), job.clone());
-        let maker = thread::spawn(move || make_small_until_there_is(&making, &until));
+        let ended = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&ended);
+        let maker = thread::spawn(move || make_small_until_there_is(&making, &until, &over));
         let output = program.run(arguments);
+        ended.store(true, Ordering::Relaxed);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         maker.join().unwrap();
         if output.status.success() {
@@ -74,18 +79,13 @@ fn meets_a_full_disk(program: &Program, arguments: &[&str], job: &str) {
     panic!("the command was always first");
 }
 
-/// Makes a volume again and again, until there is a container of this name.
-fn make_small_until_there_is(volume: &str, container: &str) {
+/// Makes a volume again and again, until there is a container of this name, or none will come.
+fn make_small_until_there_is(volume: &str, container: &str, ended: &AtomicBool) {
     let mut engine = BufReader::new(UnixStream::connect("/var/run/docker.sock").unwrap());
     let options = json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("size={SMALL}") });
     let body = json!({ "Name": volume, "DriverOpts": options }).to_string();
-    while ask(
-        &mut engine,
-        "GET",
-        &format!("/containers/{container}/json"),
-        "",
-    ) == 404
-    {
+    let path = format!("/containers/{container}/json");
+    while !ended.load(Ordering::Relaxed) && ask(&mut engine, "GET", &path, "") == 404 {
         ask(&mut engine, "POST", "/volumes/create", &body);
     }
 }

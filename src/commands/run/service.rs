@@ -7,6 +7,7 @@ use crate::run::unit;
 use std::io::Write;
 use std::path::Path;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 /// Where systemd is, if it is the system's first process.
 const BOOTED: &str = "/run/systemd/system";
@@ -16,6 +17,7 @@ pub(super) async fn hand_over(
     session: &Session,
     arguments: &RunArgs,
     name: &str,
+    cancel: &CancellationToken,
 ) -> Result<u8, Error> {
     let doing = || format!("hand the run to systemd as `{name}`");
     let failed = |source: std::io::Error| Error::other(doing(), source);
@@ -33,7 +35,14 @@ pub(super) async fn hand_over(
     let user = !rustix::process::geteuid().is_root();
     let rest = unit::without_flag(std::env::args_os().skip(1));
     let words = unit::command(name, user, &directory, variables.path(), &program, &rest);
-    let output = match Command::new("systemd-run").args(words).output().await {
+    let mut handing = Command::new("systemd-run");
+    let handing = handing.args(words).kill_on_drop(true).output();
+    // A signal must not end the program before the file is gone.
+    let output = tokio::select! {
+        output = handing => output,
+        () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
+    };
+    let output = match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(absent("there is no `systemd-run` on this machine"));
         }
@@ -44,7 +53,8 @@ pub(super) async fn hand_over(
         return Err(Error::with_hint(
             format!("systemd does not take the run as `{name}`: {}", said.trim()),
             format!(
-                "`systemctl status {name}` tells whether there is such a service; another name may be free"
+                "`systemctl{} status {name}` tells whether there is such a service; another name may be free",
+                unit::of_user(user)
             ),
         ));
     }
