@@ -45,9 +45,17 @@ pub struct RunArgs {
 
 const RUN: &str = "Run";
 
+/// How long a run may last.
+const LONGEST: Duration = Duration::from_hours(31 * 24);
+
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("a run that ends at once does nothing".to_owned()),
+        // `2M` is two months to the library, and a slip of the finger to people.
+        Ok(duration) if duration > LONGEST => {
+            let long = humantime::format_duration(duration);
+            Err(format!("that is {long}; a run lasts 31 days at most"))
+        }
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; give it as in `45m` or `1h 30m`")),
     }

@@ -10,6 +10,7 @@ use crate::engine::{Facts, Network, label};
 use crate::error::Error;
 use crate::plan::{self, Stage, Step};
 use crate::report::Reporter;
+use std::net::{SocketAddr, TcpListener};
 
 /// A cluster keeps its settings while it has nodes: others are refused, each by name.
 pub(super) fn check_settings(
@@ -113,6 +114,22 @@ pub(super) fn check_host(facts: &Facts, load: Load, reporter: &Reporter) -> Resu
     Ok(())
 }
 
+/// A port that was asked for must be free: the engine would say so only when all but the start of the node is done.
+pub(super) fn check_port(spec: &ClusterSpec) -> Result<(), Error> {
+    let Some(port) = spec.api_server_port.filter(|_| is_local()) else {
+        return Ok(());
+    };
+    let address = SocketAddr::from((spec.api_server_address, port));
+    match TcpListener::bind(address) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(Error::with_hint(
+            format!("{address} is taken, which the API server was to have"),
+            "choose another port with `--apiserver-port`, or leave it out, and one that is free is taken",
+        )),
+        // What else is wrong with it, if it is, the engine says.
+        _ => Ok(()),
+    }
+}
+
 /// The ranges of a network that is to be made must be nobody else's. What it has now it may have again.
 pub(super) fn check_ranges(
     spec: &ClusterSpec,
@@ -151,4 +168,22 @@ pub(super) fn check_ranges(
         overlaps.join("\n"),
         "choose other ranges with `--dind-subnet`, `--pod-subnet` or `--service-subnet`",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::sample;
+
+    #[test]
+    fn a_port_that_was_asked_for_must_be_free() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let spec = sample::spec(|input| input.api_server_port = Some(address.port()));
+        let error = check_port(&spec).unwrap_err();
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        drop(taken);
+        assert!(check_port(&spec).is_ok());
+        assert!(check_port(&sample::spec(|_| {})).is_ok());
+    }
 }

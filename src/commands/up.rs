@@ -180,6 +180,10 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
         preflight::check_host(&facts, load, reporter)?;
         preflight::check_ranges(&spec, networks, &stages)?;
     }
+    // What there is of the cluster may have it.
+    if standing.is_empty() && removed.is_empty() {
+        preflight::check_port(&spec)?;
+    }
 
     let snapshot = if stays || !wanted.stages.is_empty() {
         None

@@ -47,6 +47,7 @@ fn what_cannot_be_is_refused() {
         told(&["--timeout", "90"]),
         told(&["--timeout", "soon"]),
         told(&["--timeout", "0s"]),
+        told(&["--timeout", "2M"]),
         told(&["--listen", "8989"]),
         told(&["--listen", "localhost:8989"]),
         told(&["--systemd-unit", "../ci"]),
@@ -60,6 +61,8 @@ fn what_cannot_be_is_refused() {
         error: invalid value 'soon' for '--timeout <DURATION>': expected number at 0; give it as in `45m` or `1h 30m`
     --timeout 0s
         error: invalid value '0s' for '--timeout <DURATION>': a run that ends at once does nothing
+    --timeout 2M
+        error: invalid value '2M' for '--timeout <DURATION>': that is 2months; a run lasts 31 days at most
     --listen 8989
         error: invalid value '8989' for '--listen <ADDRESS:PORT>': give an address, no name, and a port, as in `127.0.0.1:8989`
     --listen localhost:8989
