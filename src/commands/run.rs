@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// How often it is looked whether the cluster that is kept is still there.
+const WATCHING: Duration = Duration::from_secs(2);
+
 /// What ends a run, where that is no signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -123,13 +126,19 @@ pub(super) async fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Er
         tell_ready(&up, arguments, address, times)
     };
     let brought = brought.await;
-    let lock = if brought.is_ok() {
+    let (brought, lock) = if brought.is_ok() {
         // Others may change the cluster while it is kept.
         drop(lock);
-        ending.cancel.cancelled().await;
-        None
+        let kept = tokio::select! {
+            () = ending.cancel.cancelled() => Ok(()),
+            () = gone(&engine, &up.identity) => Err(Error::message(format!(
+                "somebody has removed cluster `{context}`, which was to be kept",
+                context = up.identity.names.context()
+            ))),
+        };
+        (kept, None)
     } else {
-        lock
+        (brought, lock)
     };
     if ending.cancel.is_cancelled() {
         let note = format!("the cluster is taken down: {}", ending.words());
@@ -155,6 +164,20 @@ pub(super) async fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Er
                 left
             });
             ended_early(session, arguments, &ending, &error, left)
+        }
+    }
+}
+
+/// Ends when the cluster's network is gone, which only `clean` removes: who relies on the cluster must not wait for the end.
+async fn gone(engine: &Engine, identity: &Identity) {
+    let network = identity.names.network();
+    loop {
+        tokio::time::sleep(WATCHING).await;
+        // An engine that does not answer says nothing of the cluster.
+        if let Ok(networks) = session::networks(engine).await
+            && networks.iter().all(|one| one.name != network)
+        {
+            return;
         }
     }
 }

@@ -111,6 +111,7 @@ fn a_run_leaves_nothing_behind_however_it_ends() {
     let program = Program::new(30);
     ended_by_a_request(&program);
     ended_by_signals_and_time(&program);
+    ended_by_somebody_else(&program);
     ended_while_it_comes_up(&program);
     refused_beside_a_cluster(&program);
 }
@@ -185,6 +186,16 @@ fn ended_by_signals_and_time(program: &Program) {
         told.contains("the cluster is taken down: its time is over"),
         "{told}"
     );
+}
+
+/// Who has tests running on a cluster that somebody removes learns of it.
+fn ended_by_somebody_else(program: &Program) {
+    let mut run = Run::begin(program, &[]);
+    run.until_told(READY);
+    program.ok(&["clean"]);
+    let (code, told) = run.ended();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("somebody has removed cluster"), "{told}");
 }
 
 fn ended_while_it_comes_up(program: &Program) {
