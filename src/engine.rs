@@ -21,7 +21,7 @@ pub use error::EngineError;
 pub use exec::{Executed, Terminal};
 pub use image::Build;
 pub use inspect::Object;
-pub use job::{HOST_NETWORK, Job};
+pub use job::{HOST_NETWORK, Job, NO_NETWORK};
 pub use object::{Found, Network, Published, State};
 pub use rights::Rights;
 

@@ -2,7 +2,7 @@
 
 use super::{Making, Work, cluster_labels};
 use crate::cluster::NodeSpec;
-use crate::engine::{Engine, EngineError, Found, Job, Mount, Rights, label};
+use crate::engine::{Engine, EngineError, Found, Job, Mount, NO_NETWORK, Rights, label};
 use crate::error::Error;
 use crate::image::context::{File, archive};
 use crate::image::job_labels;
@@ -185,6 +185,6 @@ fn job(how: &str, snapshot: &Snapshot, nodes: &[NodeSpec], rights: &Rights) -> J
         mounts,
         labels: job_labels(SNAPSHOT_JOB),
         rights: Some(rights.clone()),
-        network: None,
+        network: Some(NO_NETWORK.to_owned()),
     }
 }

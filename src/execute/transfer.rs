@@ -2,7 +2,7 @@
 
 use super::images::{ENTRYPOINT, known_rights, rights_labels, seal};
 use super::snapshot::SNAPSHOT_JOB;
-use crate::engine::{Engine, EngineError, Facts, Job, Mount, Rights, label};
+use crate::engine::{Engine, EngineError, Facts, Job, Mount, NO_NETWORK, Rights, label};
 use crate::image::job_labels;
 use crate::snapshot::Snapshot;
 use crate::snapshot::file::Kind;
@@ -207,6 +207,6 @@ fn job(snapshot: &Snapshot, name: &str, how: &str, volume: &str, read_only: bool
         mounts: vec![mount(volume, "/volume", read_only)],
         labels: job_labels(SNAPSHOT_JOB),
         rights: None,
-        network: None,
+        network: Some(NO_NETWORK.to_owned()),
     }
 }

@@ -129,6 +129,10 @@ fn environment(spec: &ClusterSpec, node: &NodeSpec, etcd: &Etcd) -> String {
         ("API_SERVICE", spec.network.api_service.to_string()),
         ("CONTROL_PLANE", spec.control_plane_endpoint.clone()),
         ("CONTROL_PLANE_ADDRESS", entrance.to_string()),
+        (
+            "LOAD_BALANCED",
+            spec.load_balancer.as_ref().map_or("", |_| "yes").to_owned(),
+        ),
         ("ETCD_MEMBERS", members),
         ("ETCD_PEERS", peers),
         ("COREDNS_REPLICAS", replicas.to_owned()),

@@ -4,7 +4,7 @@ use super::super::items;
 use super::super::name::part;
 use super::super::spool::{Spool, is_about_one};
 use super::{Collection, FILES};
-use crate::engine::{EngineError, Found, Job, Mount};
+use crate::engine::{EngineError, Found, Job, Mount, NO_NETWORK};
 use crate::error::in_one_line;
 use crate::image::job_labels;
 use bytes::{Buf, Bytes};
@@ -126,7 +126,7 @@ impl Collection<'_> {
             }],
             labels: job_labels(DUMP_JOB),
             rights: None,
-            network: None,
+            network: Some(NO_NETWORK.to_owned()),
         };
         self.file(&path, Duration::from_secs(10), async |sink| {
             let read = self.engine.run_job(&job, None, &self.cancel, |line| {
