@@ -98,6 +98,8 @@ pub(super) async fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Er
         identity,
         networks,
         old: Old::Stays,
+        // It would be removed with all else.
+        keeps_fresh: false,
         cancel: &ending.cancel,
         began,
     };

@@ -63,6 +63,7 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs, old: Old) -> Resu
         identity,
         networks,
         old,
+        keeps_fresh: true,
         cancel: &cancel,
         began,
     };
@@ -88,6 +89,8 @@ pub(super) struct Up<'a> {
     /// All networks of the engine, as they were when the identity was chosen.
     pub(super) networks: Vec<Network>,
     pub(super) old: Old,
+    /// Whether its fresh state is kept, for an `up` after a `down`.
+    pub(super) keeps_fresh: bool,
     pub(super) cancel: &'a CancellationToken,
     pub(super) began: Instant,
 }
@@ -122,6 +125,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
         session,
         engine,
         old,
+        keeps_fresh,
         cancel,
         began,
         ..
@@ -224,7 +228,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
     // One that only joins others is not the making of a cluster.
     let was_unfinished = masters.all(|node| node.phases == Some(Phases::Running));
     let was_unfinished = was_unfinished && !observed.nodes.is_empty();
-    if (!stays || was_unfinished) && snapshot.is_none() {
+    if keeps_fresh && (!stays || was_unfinished) && snapshot.is_none() {
         snapshot::keep_fresh(session, &work, identity, &spec, &mut times).await?;
     }
 
