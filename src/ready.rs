@@ -16,11 +16,15 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::watcher;
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use watch::until;
 
 /// Where the cluster's own services live.
 const SYSTEM: &str = "kube-system";
+
+/// How long what is not well may take to say so.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long to wait for a cluster that was just made, and for one that has been ready before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +78,7 @@ pub async fn wait(
     tokio::select! {
         result = all => match result {
             Ok(()) => Ok(()),
-            Err(error) => Err(with_pods(client, error).await),
+            Err(error) => Err(with_troubles(client, engine, spec, error).await),
         },
         () = cancel.cancelled() => Err(Error::Interrupted { after: String::new() }),
     }
@@ -221,31 +225,46 @@ async fn ask(
     })
 }
 
-/// Adds what the system's pods that are not well say of themselves.
-async fn with_pods(client: &Client, error: Error) -> Error {
+/// Adds what the system's pods that are not well say of themselves; where the API server does not answer, what the masters
+/// say of it.
+async fn with_troubles(
+    client: &Client,
+    engine: &Engine,
+    spec: &ClusterSpec,
+    error: Error,
+) -> Error {
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let listed =
-        tokio::time::timeout(Duration::from_secs(5), pods.list(&ListParams::default())).await;
-    let troubles = match listed {
-        Ok(Ok(pods)) => pods
-            .items
-            .iter()
-            .filter_map(conditions::trouble)
-            .collect::<Vec<_>>(),
-        _ => Vec::new(),
+    let (troubles, hint) = match timeout(LOOK, pods.list(&ListParams::default())).await {
+        Ok(Ok(pods)) => (
+            pods.items.iter().filter_map(conditions::trouble).collect(),
+            "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more; \
+             `local-cluster down` and `local-cluster up` make the cluster anew",
+        ),
+        _ => (
+            future::join_all(spec.masters().map(|master| silence(engine, master)))
+                .await
+                .concat(),
+            "`local-cluster dump` collects all that there is to know; \
+             `local-cluster down` and `local-cluster up` make the cluster anew",
+        ),
     };
     if troubles.is_empty() {
         return error;
     }
-    Error::with_hint(
-        format!(
-            "{}\n{}",
-            crate::error::in_one_line(&error),
-            troubles.join("\n")
-        ),
-        "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more; \
-         `local-cluster down` and `local-cluster up` make the cluster anew",
-    )
+    let text = crate::error::in_one_line(&error);
+    Error::with_hint(format!("{text}\n{}", troubles.join("\n")), hint)
+}
+
+/// What a master says of its API server, which does not answer.
+async fn silence(engine: &Engine, master: &NodeSpec) -> Vec<String> {
+    let asked = engine.exec(&master.container, &["/usr/local/lib/local-cluster/trouble"]);
+    let lines = match timeout(LOOK, asked).await {
+        Ok(Ok(executed)) => executed.tail(10),
+        Ok(Err(source)) => vec![source.to_string()],
+        Err(_) => vec!["it does not say what is the matter".to_owned()],
+    };
+    let name = &master.name;
+    lines.iter().map(|line| format!("{name}: {line}")).collect()
 }
 
 /// The cluster's nodes, for `status`.

@@ -42,7 +42,7 @@ const BUILDER: [Embedded; 2] = embedded!("images/builder":
     0o755 "build-programs",
 );
 
-const NODE: [Embedded; 35] = embedded!("images/node":
+const NODE: [Embedded; 36] = embedded!("images/node":
     0o644 "Dockerfile",
     0o644 "files/etc/containerd/config.toml",
     0o644 "files/etc/systemd/journald.conf.d/local-cluster.conf",
@@ -77,6 +77,7 @@ const NODE: [Embedded; 35] = embedded!("images/node":
     0o755 "files/usr/local/lib/local-cluster/snapshot",
     0o644 "files/usr/local/lib/local-cluster/state-paths",
     0o755 "files/usr/local/lib/local-cluster/stop-pods",
+    0o755 "files/usr/local/lib/local-cluster/trouble",
     0o755 "files/usr/local/lib/local-cluster/tunnel",
 );
 

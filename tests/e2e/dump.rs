@@ -389,6 +389,9 @@ fn dead_api_server(program: &Program) {
             .status
             .success()
     });
+    let (_, told) = program.fails(&["up"]);
+    let why = "kube-master: kube-apiserver does not run, and has last said: ";
+    assert!(told.contains(why), "{told}");
     let files = dump(program, "dead-api-server");
     let failures = failures(&files);
     let expected = |line: &&str| {
