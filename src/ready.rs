@@ -240,6 +240,8 @@ async fn with_troubles(
             "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more; \
              `local-cluster down` and `local-cluster up` make the cluster anew",
         ),
+        // It does answer, and that is another matter.
+        Ok(Err(kube::Error::Api(_))) => return error,
         _ => (
             future::join_all(spec.masters().map(|master| silence(engine, master)))
                 .await

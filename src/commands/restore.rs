@@ -15,7 +15,6 @@ use crate::node::access::Way;
 use crate::plan;
 use crate::signal;
 use crate::snapshot::Snapshot;
-use futures_util::future;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,13 +24,8 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
     let cancel = signal::watch(session.reporter.clone());
     let (engine, facts, identity, _lock) = begin(session, "snapshot restore").await?;
     let snapshot = named(of_cluster(&engine, &identity).await?, name, &identity)?;
-    let (standing, usable) = future::join(
-        recover(session, &engine, &facts, &identity, &cancel),
-        usable(&engine, &snapshot, &identity),
-    )
-    .await;
-    let standing = standing?;
-    usable?;
+    let standing = recover(session, &engine, &facts, &identity, &cancel).await?;
+    usable(&engine, &snapshot, &identity).await?;
 
     let members = Names::members_named(snapshot.of.nodes.iter().map(String::as_str));
     let kept = &snapshot.of.settings;
