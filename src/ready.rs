@@ -234,11 +234,10 @@ async fn with_troubles(
     error: Error,
 ) -> Error {
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let (troubles, hint) = match timeout(LOOK, pods.list(&ListParams::default())).await {
+    let (troubles, more) = match timeout(LOOK, pods.list(&ListParams::default())).await {
         Ok(Ok(pods)) => (
             pods.items.iter().filter_map(conditions::trouble).collect(),
-            "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more; \
-             `local-cluster down` and `local-cluster up` make the cluster anew",
+            "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more",
         ),
         // It does answer, and that is another matter.
         Ok(Err(kube::Error::Api(_))) => return error,
@@ -246,15 +245,17 @@ async fn with_troubles(
             future::join_all(spec.masters().map(|master| silence(engine, master)))
                 .await
                 .concat(),
-            "`local-cluster dump` collects all that there is to know; \
-             `local-cluster down` and `local-cluster up` make the cluster anew",
+            "`local-cluster dump` collects all that there is to know",
         ),
     };
     if troubles.is_empty() {
         return error;
     }
     let text = crate::error::in_one_line(&error);
-    Error::with_hint(format!("{text}\n{}", troubles.join("\n")), hint)
+    Error::with_hint(
+        format!("{text}\n{}", troubles.join("\n")),
+        format!("{more}; `local-cluster down` and `local-cluster up` make the cluster anew"),
+    )
 }
 
 /// What a master says of its API server, which does not answer.

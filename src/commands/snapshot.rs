@@ -8,7 +8,7 @@ use super::surroundings::Surroundings;
 use super::{image, print};
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, ClusterSpec};
-use crate::engine::{Engine, EngineError, Facts, Found, State};
+use crate::engine::{Engine, EngineError, Facts, State};
 use crate::error::{Error, exit_code, in_one_line};
 use crate::execute::snapshot::{is_whole, save as copy};
 use crate::execute::{self, Times, Work, cluster_labels};
@@ -183,9 +183,6 @@ pub(super) async fn fill(
     standing: &Standing,
     times: &mut Times,
 ) -> Result<(), Error> {
-    let is_running = |found: &&Found| found.state == State::Running;
-    let running = standing.containers.iter().filter(is_running);
-    let running: Vec<String> = running.map(|found| found.name.clone()).collect();
     let doing = async {
         work.engine
             .remove_volume(&snapshot.volume)
@@ -193,6 +190,12 @@ pub(super) async fn fill(
             .map_err(|source| {
                 Error::other(format!("replace snapshot `{}`", snapshot.name), source)
             })?;
+        let running: Vec<String> = standing
+            .containers
+            .iter()
+            .filter(|found| found.state == State::Running)
+            .map(|found| found.name.clone())
+            .collect();
         let rights = execute::rights(work).await?;
         copy(work, snapshot, &spec.nodes, &running, &rights).await
     };
@@ -202,7 +205,7 @@ pub(super) async fn fill(
     } else {
         format!("snapshot `{}` is kept; ", snapshot.name)
     };
-    if !stood.is_zero() && !running.is_empty() {
+    if !stood.is_zero() {
         work.reporter.note(format!(
             "{kept}the nodes stood still for {:.2} s",
             stood.as_secs_f64()

@@ -37,7 +37,7 @@ pub struct Job {
 /// The engine host's own network, so that its registries and proxies answer as they do there.
 pub const HOST_NETWORK: &str = "host";
 
-/// None but a loopback: Docker takes a tenth of a second to connect a container, and as long to disconnect it.
+/// None but a loopback: who only copies files need not wait until Docker has connected it, and disconnected it again.
 pub const NO_NETWORK: &str = "none";
 
 impl Job {

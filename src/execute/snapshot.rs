@@ -80,7 +80,12 @@ pub async fn save(
             let _ = engine.remove_container(&job.name).await;
         }
         let thawed = future::join_all(running.iter().map(|name| engine.unpause(name))).await;
-        let stood = began.elapsed();
+        // What does not run stands still in any case.
+        let stood = if running.is_empty() {
+            Duration::ZERO
+        } else {
+            began.elapsed()
+        };
         caught_up?;
         thawed.into_iter().collect::<Result<(), EngineError>>()?;
         Ok(stood)
