@@ -173,7 +173,7 @@ fn kernel() -> Batch {
         ),
         script(
             "versions.txt",
-            "kubelet --version; kubeadm version -o short; containerd --version; runc --version; iptables --version; \
+            "kubelet --version; kubeadm version -o short; containerd --version; crun --version; iptables --version; \
              nft --version; systemctl --version | head -n 1; . /etc/os-release; echo \"$PRETTY_NAME\"",
         ),
     ])

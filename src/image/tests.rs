@@ -158,14 +158,11 @@ fn programs_lie_in_folders_of_their_own() {
             .map(|programs| programs.component.name)
             .collect::<Vec<_>>()
     };
-    assert_eq!(
-        names(&plan.node_programs),
-        ["containerd", "runc", "kubernetes"]
-    );
+    assert_eq!(names(&plan.node_programs), ["containerd", "kubernetes"]);
     assert_eq!(names(&plan.image_programs), ["etcd", "coredns"]);
     // Released binaries still need a runtime, and their images come ready.
     let plan = ImagePlan::new(&inputs(release()));
-    assert_eq!(names(&plan.node_programs), ["containerd", "runc"]);
+    assert_eq!(names(&plan.node_programs), ["containerd"]);
     assert_eq!(names(&plan.image_programs), Vec::<&str>::new());
 }
 

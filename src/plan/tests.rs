@@ -144,8 +144,6 @@ fn nothing_is_there() {
       build the node image
     [programs]
       build containerd VERSION
-    [programs]
-      build runc VERSION
     [download]
       download kubeadm, kubelet and kubectl
     [node image]
@@ -183,8 +181,6 @@ fn nothing_is_there_and_all_is_built_from_modules() {
       build the node image
     [programs]
       build containerd VERSION
-    [programs]
-      build runc VERSION
     [programs]
       build kubernetes VERSION
     [programs]

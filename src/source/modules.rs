@@ -18,7 +18,6 @@ macro_rules! module {
 const ETCD_3_6_8: &[Embedded] = module!("etcd-3.6.8": "go.mod", "go.sum", "tools.go");
 const COREDNS_1_14_2: &[Embedded] = module!("coredns-1.14.2": "go.mod", "go.sum", "main.go");
 const CONTAINERD_2_4_2: &[Embedded] = module!("containerd-2.4.2": "go.mod", "go.sum", "tools.go");
-const RUNC_1_5_2: &[Embedded] = module!("runc-1.5.2": "go.mod", "go.sum", "tools.go");
 const KUBERNETES_1_36_3: &[Embedded] = module!("kubernetes-1.36.3": "go.mod", "go.sum", "tools.go");
 const ETCD_3_6_6: &[Embedded] = module!("etcd-3.6.6": "go.mod", "go.sum", "tools.go");
 const COREDNS_1_13_1: &[Embedded] = module!("coredns-1.13.1": "go.mod", "go.sum", "main.go");
@@ -142,7 +141,7 @@ impl Component {
 
 /// All components of a version. Where the version is not proven, those that do not depend on it.
 pub fn components(version: KubernetesVersion) -> Vec<Component> {
-    let mut components = runtime();
+    let mut components = vec![containerd()];
     if let Some(proven) = PROVEN.iter().find(|proven| proven.version == version) {
         components.push(kubernetes(proven));
         components.push(Component {
@@ -172,38 +171,22 @@ pub fn components(version: KubernetesVersion) -> Vec<Component> {
     components
 }
 
-/// containerd and runc: Debian's are too old for kubelet 1.36 (containerd 2) and for pods with user namespaces (runc 1.2).
-fn runtime() -> Vec<Component> {
-    vec![
-        Component {
-            name: "containerd",
-            version: "2.4.2".to_owned(),
-            files: CONTAINERD_2_4_2,
-            packages: vec![
-                "github.com/containerd/containerd/v2/cmd/containerd",
-                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-                "github.com/containerd/containerd/v2/cmd/ctr",
-            ],
-            linker_flags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2"
-                .to_owned(),
-            environment: vec!["CGO_ENABLED=0".to_owned()],
-            for_images: false,
-            runtime: true,
-        },
-        Component {
-            name: "runc",
-            version: "1.5.2".to_owned(),
-            files: RUNC_1_5_2,
-            packages: vec!["github.com/opencontainers/runc"],
-            linker_flags: "-extldflags -static -X main.version=1.5.2".to_owned(),
-            environment: vec![
-                "CGO_ENABLED=1".to_owned(),
-                "TAGS=seccomp netgo osusergo".to_owned(),
-            ],
-            for_images: false,
-            runtime: true,
-        },
-    ]
+/// containerd: Debian's is too old for kubelet 1.36, which wants containerd 2.
+fn containerd() -> Component {
+    Component {
+        name: "containerd",
+        version: "2.4.2".to_owned(),
+        files: CONTAINERD_2_4_2,
+        packages: vec![
+            "github.com/containerd/containerd/v2/cmd/containerd",
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            "github.com/containerd/containerd/v2/cmd/ctr",
+        ],
+        linker_flags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2".to_owned(),
+        environment: vec!["CGO_ENABLED=0".to_owned()],
+        for_images: false,
+        runtime: true,
+    }
 }
 
 /// The end-to-end tests of a version, with the programs of their images; none where they are not proven to build.

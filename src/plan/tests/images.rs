@@ -35,8 +35,6 @@ fn the_node_image_is_missing_and_the_preload_volume_is_there() {
     insta::assert_snapshot!(without(&Wanted::release()), @r"
     [programs]
       build containerd VERSION
-    [programs]
-      build runc VERSION
     [download]
       download kubeadm, kubelet and kubectl
     [node image]
@@ -47,8 +45,6 @@ fn the_node_image_is_missing_and_the_preload_volume_is_there() {
     insta::assert_snapshot!(without(&Wanted::new(2, Origin::Modules)), @r"
     [programs]
       build containerd VERSION
-    [programs]
-      build runc VERSION
     [programs]
       build kubernetes VERSION
     [programs]
