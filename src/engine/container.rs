@@ -69,6 +69,8 @@ pub struct NodeContainer {
     pub mounts: Vec<Mount>,
     /// The API server's port, on a master.
     pub publish: Option<Publish>,
+    /// Its weight where containers contend for the processors; the engine gives each 1024.
+    pub cpu_shares: Option<i64>,
     /// Environment, proxies above all.
     pub environment: Vec<String>,
     /// What the engine can give it; none is what any container has.
@@ -114,6 +116,7 @@ impl NodeContainer {
             // The same paths on cgroup v1 and v2; and no "init", which would take PID 1 from systemd.
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             init: Some(false),
+            cpu_shares: self.cpu_shares,
             ..HostConfig::default()
         };
         if let Some(rights) = &self.rights {

@@ -240,6 +240,9 @@ fn labels(making: &Making<'_>, role: &str, name: &str) -> BTreeMap<String, Strin
     labels
 }
 
+/// Until the API server serves, all that the workers do would only keep the master from it: ten times theirs.
+const MASTER_CPU_SHARES: i64 = 10 * 1024;
+
 fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeContainer {
     let mut labels = labels(making, node.role.as_str(), &node.name);
     labels.insert(label::PRELOAD_USED.to_owned(), work.images.preload.clone());
@@ -260,6 +263,7 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeConta
                 read_only: true,
             },
         ],
+        cpu_shares: (node.role == Role::Master).then_some(MASTER_CPU_SHARES),
         ..bare(work, making)
     }
 }
@@ -275,6 +279,7 @@ fn bare(work: &Work<'_>, making: &Making<'_>) -> NodeContainer {
         address: making.spec.network.gateway,
         mounts: Vec::new(),
         publish: None,
+        cpu_shares: None,
         environment: Vec::new(),
         rights: Some(making.rights.clone()),
         program: None,

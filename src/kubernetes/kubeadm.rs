@@ -305,14 +305,14 @@ fn etcd(spec: &ClusterSpec, api: Api) -> ExtraArgs {
     let alone = ETCD_ALONE
         .into_iter()
         .filter(|_| spec.load_balancer.is_none());
-    let unchecked = spec.load_balancer.as_ref();
-    let unchecked = unchecked.map(|_| unchecked_start(spec.version));
+    let unchecked = [unchecked_start(spec.version)];
     let args: Vec<_> = alone.chain(unchecked).chain(unsafe_fast).collect();
     api.args(&args)
 }
 
 /// kubeadm has each member compare its data with that of its peers before it serves them. Two that start together ask each
-/// other in vain until the request times out, 7 s later, at each start of the cluster.
+/// other in vain until the request times out, 7 s later, at each start of the cluster. One that is alone reads all its data
+/// for nothing, and an API server that has asked it too early asks again after a second.
 fn unchecked_start(version: KubernetesVersion) -> (&'static str, &'static str) {
     // From then on kubeadm's etcd is 3.6, where it is a feature gate.
     if version.minor >= 34 {

@@ -177,6 +177,7 @@ async fn a_name_that_is_taken_is_told() {
         address: Ipv4Addr::new(10, 192, 0, 2),
         mounts: Vec::new(),
         publish: None,
+        cpu_shares: None,
         environment: Vec::new(),
         rights: Some(Rights::Privileged),
         program: None,

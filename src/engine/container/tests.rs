@@ -36,6 +36,7 @@ fn master(rights: Rights) -> NodeContainer {
             port: 6446,
             container_port: 6443,
         }),
+        cpu_shares: Some(10 * 1024),
         environment: vec!["HTTPS_PROXY=http://proxy:3128".to_owned()],
         rights: Some(rights),
         program: None,
@@ -96,6 +97,7 @@ fn a_master() {
       },
       "HostConfig": {
         "CgroupnsMode": "private",
+        "CpuShares": 10240,
         "Init": false,
         "Mounts": [
           {
