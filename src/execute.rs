@@ -223,6 +223,7 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
             plainly(step, work.engine.rename(container, other).await)
         }
         Step::Discard(found) => plainly(step, snapshot::discard(work.engine, found).await),
+        Step::DiscardVolume(volume) => plainly(step, work.engine.remove_volume(volume).await),
         Step::FillVolumes(kept) => snapshot::fill(work, making()?, kept).await,
         Step::RecreateNode(node) => cluster::recreate_node(work, making()?, node).await,
         Step::AwaitApiServer(node) => cluster::await_phases(work, node, phases::API_SERVER).await,

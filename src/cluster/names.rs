@@ -117,7 +117,8 @@ fn members(is_there: impl Fn(&str) -> bool) -> Members {
 /// Why a label cannot be used; nothing when it can.
 ///
 /// A label becomes part of container names, so it has the form of a DNS label. It must not be what an unlabelled
-/// cluster would use: `cluster-N` would give its containers' names, a mere number its context and directory.
+/// cluster would use: `cluster-N` would give its containers' names, a mere number its context and directory. Nor may it begin
+/// as another label's second master would go on: `kube-master-2-LABEL`.
 pub fn label_fault(label: &str) -> Option<&'static str> {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if label.is_empty() || label.len() > MAX_LABEL {
@@ -133,6 +134,12 @@ pub fn label_fault(label: &str) -> Option<&'static str> {
         return Some(
             "numbers, alone or after `cluster-`, are the names of clusters without a label",
         );
+    }
+    if label
+        .split_once('-')
+        .is_some_and(|(first, _)| is_number(first))
+    {
+        return Some("a number before the first `-` is that of a master");
     }
     None
 }

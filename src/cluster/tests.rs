@@ -245,6 +245,7 @@ fn labels_are_parts_of_dns_names_and_unlike_numbered_clusters() {
         "007",
         "cluster-7",
         "cluster-007",
+        "2-a",
         &"a".repeat(33),
     ] {
         assert!(names::label_fault(bad).is_some(), "{bad}");

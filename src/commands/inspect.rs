@@ -182,12 +182,23 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         identity.names.context(),
         away(&identity, &containers)
     );
-    let mut missing = rows.iter().filter(|row| row.state == MISSING);
-    if let Some(row) = missing.find(|row| row.role == Role::Master.as_str()) {
+    let missing = rows.iter().filter(|row| row.state == MISSING);
+    let missing = missing.filter(|row| row.role == Role::Master.as_str());
+    let missing: Vec<&str> = missing.map(|row| row.name.as_str()).collect();
+    if !missing.is_empty() {
+        // etcd takes no new member as long as it counts one that it cannot reach.
         let _ = writeln!(
             text,
-            "{name} is lost: `local-cluster{flag} node remove {name}`, then `local-cluster{flag} node add --master`",
-            name = row.name,
+            "{} lost: `local-cluster{flag} node remove {}`, then `local-cluster{flag} node add --master{}`",
+            match missing.as_slice() {
+                [one] => format!("{one} is"),
+                several => format!("{} are", several.join(", ")),
+            },
+            missing.join(" "),
+            match missing.len() {
+                1 => String::new(),
+                count => format!(" -n {count}"),
+            },
             flag = identity.flag()
         );
     }

@@ -14,6 +14,7 @@ use crate::cluster::{self, ClusterSpec, MAX_MASTERS, MAX_WORKERS, Members, NodeS
 use crate::drain::Drain;
 use crate::engine::{Engine, Facts, Found, State};
 use crate::error::{Error, exit_code};
+use crate::execute::members::known_to_etcd;
 use crate::execute::{self, Times};
 use crate::inventory::word;
 use crate::lock::Lock;
@@ -26,6 +27,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What both commands begin with: a cluster whose master runs, and the right to change it.
@@ -182,6 +184,21 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
     };
     let is_new = |node: &&NodeSpec| node.role == role && !whole.contains(&node.ordinal());
     let added: Vec<NodeSpec> = spec.nodes.iter().filter(is_new).cloned().collect();
+    if let (true, Some(first), Some(way)) = (arguments.master, added.first(), standing.way()) {
+        let known = timeout(PATIENCE, known_to_etcd(&change.engine, &way.master)).await;
+        let known = known.ok().flatten();
+        let counts = |node: &NodeSpec| {
+            let known = known
+                .as_ref()
+                .is_some_and(|all| all.contains(&node.address));
+            whole.contains(&node.ordinal()) || (known && !unfinished.contains(&node.ordinal()))
+        };
+        let away = |node: &NodeSpec| *node != *first && !is_running(node, &observed);
+        let away = spec
+            .possible_masters()
+            .filter(|node| counts(node) && away(node));
+        reaches_all(&away.collect::<Vec<_>>(), identity)?;
+    }
     tell_change(&session.reporter, &before, &spec, true);
     tell_even(&session.reporter, &spec, identity);
     let stages = plan::addition(&spec, &added, &observed);
@@ -191,6 +208,27 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
     change
         .carry_out(session, &spec, way, &stages, Drain::default(), &added)
         .await
+}
+
+/// Refuses another master as long as some of those that etcd counts are away: it would take no further member. What it knows
+/// of the first to be added goes before.
+fn reaches_all(away: &[NodeSpec], identity: &Identity) -> Result<(), Error> {
+    if away.is_empty() {
+        return Ok(());
+    }
+    let flag = identity.flag();
+    let names: Vec<&str> = away.iter().map(|node| node.name.as_str()).collect();
+    Err(Error::with_hint(
+        format!(
+            "etcd takes no further member as long as it cannot reach {}",
+            names.join(", ")
+        ),
+        format!(
+            "`local-cluster{flag} start` starts what is stopped; what is lost for good goes with \
+             `local-cluster{flag} node remove {}`",
+            names.join(" ")
+        ),
+    ))
 }
 
 /// `node remove`.

@@ -10,13 +10,14 @@ use super::snapshot::of_cluster;
 use super::standing::Standing;
 use super::surroundings::Surroundings;
 use crate::cluster;
-use crate::engine::{Engine, EngineError, Facts, Found};
+use crate::engine::{Engine, EngineError, Facts, Found, State, label};
 use crate::error::Error;
 use crate::execute::{self, Times};
 use crate::plan::{self, Stage};
 use tokio_util::sync::CancellationToken;
 
-/// Removes the jobs that copy this cluster's volumes: a run that was killed has left them, and they hold what is to go.
+/// Removes the jobs that copy this cluster's volumes: a run that was killed has left them, and they hold what is to go. What
+/// they have frozen is thawed: after they have ended, and before nobody knows of it any more.
 pub(super) async fn remove_copying(engine: &Engine, selector: &str) -> Result<(), EngineError> {
     let jobs = jobs(engine).await?;
     if jobs.is_empty() {
@@ -28,12 +29,26 @@ pub(super) async fn remove_copying(engine: &Engine, selector: &str) -> Result<()
             .iter()
             .any(|volume| job.volumes.contains(&volume.name))
     };
-    settle(
-        jobs.iter()
-            .filter(holds)
-            .map(|job| engine.remove_container(&job.name)),
-    )
-    .await
+    let left: Vec<&Found> = jobs.iter().filter(holds).collect();
+    let nodes = engine.containers(selector).await?;
+    let end = async |job: &Found| {
+        match engine.halt(&job.name).await {
+            Err(error) if error.status() != Some(404) => return Err(error),
+            _ => {}
+        }
+        for node in frozen_by(job, &nodes) {
+            engine.unpause(&node.name).await?;
+        }
+        engine.remove_container(&job.name).await
+    };
+    settle(left.into_iter().map(end)).await
+}
+
+/// The nodes that stand still for a job.
+fn frozen_by<'a>(job: &Found, nodes: &'a [Found]) -> impl Iterator<Item = &'a Found> {
+    let names = job.labels.get(label::FREEZES).cloned().unwrap_or_default();
+    let frozen = nodes.iter().filter(|node| node.state == State::Paused);
+    frozen.filter(move |node| names.split(' ').any(|name| name == node.name))
 }
 
 /// All containers of the cluster, those that a restore has set aside among them.
@@ -87,4 +102,37 @@ pub(super) async fn recover(
         })?;
     }
     Ok(standing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stands_still_for_a_job_is_thawed() {
+        let found = |name: &str, state: State, freezes: Option<&str>| Found {
+            name: name.to_owned(),
+            labels: freezes
+                .map(|names| (label::FREEZES.to_owned(), names.to_owned()))
+                .into_iter()
+                .collect(),
+            state,
+            image: String::new(),
+            volumes: Vec::new(),
+        };
+        let nodes = [
+            found("kube-master", State::Paused, None),
+            found("kube-node-1", State::Running, None),
+            // By its user.
+            found("kube-node-10", State::Paused, None),
+        ];
+        let frozen = |freezes: Option<&str>| -> Vec<&str> {
+            let job = found("save", State::Running, freezes);
+            let frozen = frozen_by(&job, &nodes);
+            frozen.map(|node| node.name.as_str()).collect()
+        };
+        assert_eq!(frozen(Some("kube-master kube-node-1")), ["kube-master"]);
+        assert_eq!(frozen(Some("")), [""; 0]);
+        assert_eq!(frozen(None), [""; 0]);
+    }
 }

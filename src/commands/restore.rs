@@ -4,7 +4,7 @@ use super::identity::Identity;
 use super::recovery::{everything, recover};
 use super::session::{self, Session};
 use super::snapshot::{begin, named, of_cluster, whole};
-use super::standing::Standing;
+use super::standing::{Standing, unused};
 use super::surroundings::Surroundings;
 use super::{image, preflight, up};
 use crate::cluster::{ClusterSpec, Names};
@@ -104,7 +104,10 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
     }
     let work = surroundings.work(&engine, &facts, &wanted, &again, &session.reporter);
     let all = everything(&engine, &identity).await?;
-    execute::run(&plan::snapshot::settle(&all), &work, None, &mut times).await?;
+    let volumes = engine.volumes(&identity.selector()).await;
+    let volumes = volumes.map_err(|source| identity.not_found(source))?;
+    let settling = plan::snapshot::settle(&all, &unused(&volumes, &all));
+    execute::run(&settling, &work, None, &mut times).await?;
     let next = vec![format!("the cluster is as it was at {}", snapshot.of.at)];
     session.reporter.finished(times, began.elapsed(), next);
     Ok(exit_code::OK)

@@ -12,6 +12,21 @@ use crate::report::Reporter;
 use futures_util::future;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Whether one of these containers has the volume.
+fn is_used(volume: &Found, containers: &[Found]) -> bool {
+    let mut mounted = containers.iter().flat_map(Found::own_volumes);
+    mounted.any(|name| *name == volume.name)
+}
+
+/// The data volumes among these that no container has.
+pub(super) fn unused(volumes: &[Found], containers: &[Found]) -> Vec<String> {
+    let of_nodes = volumes
+        .iter()
+        .filter(|volume| !volume.labels.contains_key(label::SNAPSHOT));
+    let unused = of_nodes.filter(|volume| !is_used(volume, containers));
+    unused.map(|volume| volume.name.clone()).collect()
+}
+
 /// What the engine has of a cluster.
 pub(super) struct Standing {
     pub(super) containers: Vec<Found>,
@@ -34,13 +49,12 @@ impl Standing {
 
     /// The cluster that has these containers and volumes.
     fn among(containers: Vec<Found>, volumes: Vec<Found>, cluster: &Names) -> Self {
-        let is_used = |volume: &Found| {
-            let mut mounted = containers.iter().flat_map(Found::own_volumes);
-            mounted.any(|name| *name == volume.name)
-        };
+        let restore = |volume: &Found| volume.labels.get(label::RESTORED).cloned();
+        let used = volumes.iter().filter(|volume| is_used(volume, &containers));
+        let used: BTreeSet<String> = used.filter_map(restore).collect();
         let (mut of_nodes, mut stray) = (BTreeSet::new(), BTreeSet::new());
         for volume in volumes {
-            if volume.labels.contains_key(label::RESTORED) && !is_used(&volume) {
+            if restore(&volume).is_some_and(|restore| !used.contains(&restore)) {
                 stray.insert(volume.name);
             } else if !volume.labels.contains_key(label::SNAPSHOT) {
                 of_nodes.insert(volume.name);
@@ -315,7 +329,7 @@ mod tests {
     fn what_a_restore_has_filled_for_nobody_is_stray() {
         let containers = vec![container("kube-master", "kube-master-data.2")];
         let volumes = vec![
-            volume("kube-master-data.2", Some(label::RESTORED)),
+            volume("kube-master-data.2", None),
             volume("kube-node-1-data.2", Some(label::RESTORED)),
             volume("kube-node-2-data", None),
             volume("local-cluster.snapshot.one", Some(label::SNAPSHOT)),
@@ -336,6 +350,36 @@ mod tests {
         assert!(!standing.is_empty());
         let kept = vec![volume("local-cluster.snapshot.one", Some(label::SNAPSHOT))];
         assert!(Standing::among(Vec::new(), kept, &names()).is_empty());
+    }
+
+    #[test]
+    fn a_restored_node_whose_container_is_lost_stays_one() {
+        let restored = |name: &str, when: &str| {
+            let mut volume = volume(name, None);
+            let when = format!("fresh {when}");
+            volume.labels.insert(label::RESTORED.to_owned(), when);
+            volume
+        };
+        let containers = vec![container("kube-master", "kube-master-data")];
+        let volumes = vec![
+            restored("kube-master-data", "1"),
+            restored("kube-node-1-data", "1"),
+            restored("kube-node-2-data.2", "2"),
+        ];
+        let standing = Standing::among(containers, volumes, &names());
+        assert_eq!(standing.members.workers, [1].into());
+        assert_eq!(standing.stray, ["kube-node-2-data.2".to_owned()].into());
+    }
+
+    #[test]
+    fn what_no_container_has_is_unused_unless_it_is_a_snapshot() {
+        let containers = vec![container("kube-master", "kube-master-data.2")];
+        let volumes = [
+            volume("kube-master-data.2", Some(label::RESTORED)),
+            volume("kube-node-2-data", None),
+            volume("local-cluster.snapshot.one", Some(label::SNAPSHOT)),
+        ];
+        assert_eq!(unused(&volumes, &containers), ["kube-node-2-data"]);
     }
 
     #[test]

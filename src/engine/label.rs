@@ -28,5 +28,8 @@ pub const RIGHTS_OF: &str = "local-cluster.rights-of";
 pub const SNAPSHOT: &str = "local-cluster.snapshot";
 /// On snapshots' volumes: what it was made of, as JSON.
 pub const SNAPSHOT_OF: &str = "local-cluster.snapshot-of";
-/// On data volumes that a snapshot has filled: its name. One that no container has is of a restore that was broken off.
+/// On jobs that copy nodes: the containers that they have frozen for it, with blanks between. Who removes the job thaws them.
+pub const FREEZES: &str = "local-cluster.freezes";
+/// On data volumes that a snapshot has filled: its name, and when that was. Where no container has one that was filled then,
+/// the restore was broken off.
 pub const RESTORED: &str = "local-cluster.restored";

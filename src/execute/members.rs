@@ -97,6 +97,9 @@ pub(super) async fn drain(
     drain::drain(&client, &node.name, making.drain, work.cancel).await
 }
 
+/// What tells the script `phases` that a node is about to leave its cluster.
+const MARK_LEAVING: [&str; 2] = ["touch", "/data/local-cluster/leaving"];
+
 /// Removes a node that Kubernetes knows. The volume goes last: as long as it is there the cluster counts the node as its
 /// own, so that what was broken off here is found again.
 pub(super) async fn retire(
@@ -107,6 +110,11 @@ pub(super) async fn retire(
     let refused = |source| Error::other(format!("remove node {}", node.container), source);
     // Not before its kubelet is gone, which would tell of it again.
     if node.role == Role::Master {
+        // Its etcd ends for good when the others have let it go. One that is found again after that is to be made anew.
+        match work.engine.exec(&node.container, &MARK_LEAVING).await {
+            Err(error) if matches!(error.status(), Some(404 | 409)) => {}
+            marked => drop(marked.map_err(refused)?),
+        }
         // Before its etcd is gone: until then the others need no majority without it.
         leave_etcd(work, making, node).await?;
     }

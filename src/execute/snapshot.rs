@@ -10,6 +10,7 @@ use crate::report::Event;
 use crate::snapshot::Snapshot;
 use futures_util::future;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 /// What the label of the jobs that copy says.
@@ -43,7 +44,9 @@ pub async fn save(
         .create_volume(&snapshot.volume, &snapshot.labels())
         .await
         .map_err(refused)?;
-    let job = job("save", snapshot, nodes, rights);
+    let mut job = job("save", snapshot, nodes, rights);
+    job.labels
+        .insert(label::FREEZES.to_owned(), running.join(" "));
     let (told, mut progress) = watch::channel(Progress::Copying);
     let working = async {
         // The end of the job is the end of `told`: whoever waits for it waits no more.
@@ -109,7 +112,9 @@ pub(super) async fn fill(
     let refused = |source| Error::other(format!("bring back snapshot `{}`", snapshot.name), source);
     let nodes = &making.spec.nodes;
     let mut labels = cluster_labels(making.spec);
-    labels.insert(label::RESTORED.to_owned(), snapshot.name.clone());
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    let restored = format!("{} {now}", snapshot.name);
+    labels.insert(label::RESTORED.to_owned(), restored);
     for node in nodes {
         work.engine
             .create_volume(&node.volume, &labels)

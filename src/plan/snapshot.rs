@@ -91,7 +91,7 @@ pub fn restore(
 /// what it was before.
 pub fn recover(containers: &[Found]) -> Vec<Stage> {
     if containers.iter().any(|found| found.name.ends_with(PAST)) {
-        return discard(containers);
+        return discard(containers, &[]);
     }
     let coming = |found: &Found| found.name.strip_suffix(COMING).map(str::to_owned);
     if containers.iter().any(|found| coming(found).is_some()) {
@@ -147,8 +147,9 @@ pub fn is_aside(name: &str) -> bool {
 }
 
 /// Ends a restore whose cluster is ready: what was set aside goes. First it gets a name that says so, all of it, as a run
-/// that is killed in the midst of removing must not be taken back.
-pub fn settle(containers: &[Found]) -> Vec<Stage> {
+/// that is killed in the midst of removing must not be taken back. Volumes that no container has go with it: to the next
+/// command they would be nodes of this cluster.
+pub fn settle(containers: &[Found], unused: &[String]) -> Vec<Stage> {
     let past = |found: &Found| {
         found
             .name
@@ -169,13 +170,17 @@ pub fn settle(containers: &[Found]) -> Vec<Stage> {
         })
     });
     let mut all = stages([("old nodes", containers.iter().filter_map(rename).collect())]);
-    all.extend(discard(&renamed.collect::<Vec<_>>()));
+    all.extend(discard(&renamed.collect::<Vec<_>>(), unused));
     all
 }
 
-fn discard(containers: &[Found]) -> Vec<Stage> {
+fn discard(containers: &[Found], unused: &[String]) -> Vec<Stage> {
     let aside = containers.iter().filter(|found| is_aside(&found.name));
-    stages([("remove", aside.cloned().map(Step::Discard).collect())])
+    let unused = unused.iter().cloned().map(Step::DiscardVolume);
+    stages([(
+        "remove",
+        aside.cloned().map(Step::Discard).chain(unused).collect(),
+    )])
 }
 
 #[cfg(test)]
@@ -311,11 +316,12 @@ mod tests {
             ("kube-master", State::Running),
             ("kube-master.before", State::Exited(0)),
         ]);
-        insta::assert_snapshot!(render(&settle(&all)), @r"
+        insta::assert_snapshot!(render(&settle(&all, &["kube-node-2-data".to_owned()])), @r"
         [old nodes]
           rename kube-master.before to kube-master.past
         [remove]
           remove kube-master.past
+          remove volume kube-node-2-data, which nothing uses
         ");
         // From the first of the new names on there is no way back.
         let all = found(&[

@@ -65,6 +65,8 @@ pub enum Step {
     },
     /// Remove a container with its own volumes.
     Discard(Found),
+    /// Remove a data volume that no container has.
+    DiscardVolume(String),
     /// Wait for the API server of a master.
     AwaitApiServer(NodeSpec),
     /// Wait for kubeadm's phases in a node.
@@ -131,6 +133,9 @@ impl fmt::Display for Step {
             }
             Self::Rename { container, other } => write!(formatter, "rename {container} to {other}"),
             Self::Discard(found) => write!(formatter, "remove {}", found.name),
+            Self::DiscardVolume(volume) => {
+                write!(formatter, "remove volume {volume}, which nothing uses")
+            }
             Self::AwaitApiServer(node) => {
                 write!(formatter, "wait for the API server on {}", node.container)
             }

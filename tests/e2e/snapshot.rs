@@ -33,9 +33,16 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
     program.kubectl(&["delete", "configmap", "record-one"]);
     in_node(&program, "rm /opt/one; echo two >/etc/two; chmod 755 /root");
 
+    lose(&program, "kube-node-1");
     program.ok(&["snapshot", "restore", "later"]);
     assert_eq!(records(&program), ["one"]);
     program.assert_whole();
+    // The volume of the node that was lost would be a node to the next command.
+    let volumes: Value = serde_json::from_str(&engine("GET", "/volumes")).unwrap();
+    let names = volumes["Volumes"].as_array().unwrap().iter();
+    let names = names.map(|volume| volume["Name"].as_str().unwrap());
+    let of_node = names.filter(|name| name.starts_with(&program.container("kube-node-1")));
+    assert_eq!(of_node.count(), 1);
     // What differs from the node image is as it was, too.
     in_node(
         &program,
@@ -48,6 +55,7 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
 
     killed(&program);
     broken_off_save(&program);
+    frozen_save(&program);
 
     // `down` keeps snapshots, and the next `up` is the fresh cluster again.
     program.ok(&["down"]);
@@ -58,6 +66,11 @@ fn a_cluster_is_taken_back_to_a_snapshot() {
         "{told}"
     );
     assert_eq!(records(&program), [""; 0]);
+    program.assert_whole();
+    // A restored node that is lost is made anew, as one that never was a snapshot's.
+    lose(&program, "kube-node-1");
+    program.ok(&["up"]);
+    program.exec("kube-node-1", &["true"]);
     program.assert_whole();
     // What is another cluster is made, and its snapshot replaces the other.
     program.ok(&["down"]);
@@ -160,6 +173,33 @@ fn broken_off_save(program: &Program) {
     program.ok(&["snapshot", "save", "half"]);
     assert!(states(program).contains(&("half".to_owned(), "whole".to_owned())));
     program.ok(&["snapshot", "rm", "half"]);
+}
+
+/// Nodes that stood still for a save that was killed go on with the next command, even one that would leave them as they are.
+fn frozen_save(program: &Program) {
+    let is_frozen = || {
+        let path = format!("/containers/{}/json", program.container("kube-master"));
+        engine("GET", &path).contains("\"Paused\":true")
+    };
+    while !is_frozen() {
+        program.run(&["snapshot", "rm", "half"]);
+        let mut save = program.spawn(&["snapshot", "save", "half"]);
+        program.until("all stand still or it is over", |_| {
+            is_frozen() || save.try_wait().unwrap().is_some()
+        });
+        save.kill().unwrap();
+        save.wait().unwrap();
+    }
+    program.ok(&["snapshot", "save", "other"]);
+    assert!(!is_frozen());
+    program.ok(&["snapshot", "rm", "half"]);
+    program.ok(&["snapshot", "rm", "other"]);
+}
+
+/// A node's container is gone, and its volume is not.
+fn lose(program: &Program, node: &str) {
+    let path = format!("/containers/{}?force=true", program.container(node));
+    engine("DELETE", &path);
 }
 
 fn in_node(program: &Program, script: &str) {

@@ -199,6 +199,7 @@ impl Model<'_> {
             | Step::HaltNode(_)
             | Step::Rename { .. }
             | Step::Discard(_)
+            | Step::DiscardVolume(_)
             | Step::FillVolumes(_)
             | Step::RecreateNode(_) => panic!("not in the making of a cluster"),
             Step::AwaitApiServer(node) => {
