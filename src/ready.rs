@@ -233,11 +233,14 @@ async fn with_troubles(
     spec: &ClusterSpec,
     error: Error,
 ) -> Error {
+    let flag = spec.names.flag();
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
     let (troubles, more) = match timeout(LOOK, pods.list(&ListParams::default())).await {
         Ok(Ok(pods)) => (
             pods.items.iter().filter_map(conditions::trouble).collect(),
-            "`local-cluster kubectl -n kube-system describe pods` and `... logs POD` tell more",
+            format!(
+                "`local-cluster{flag} kubectl -n kube-system describe pods` and `... logs POD` tell more"
+            ),
         ),
         // It does answer, and that is another matter.
         Ok(Err(kube::Error::Api(_))) => return error,
@@ -245,7 +248,7 @@ async fn with_troubles(
             future::join_all(spec.masters().map(|master| silence(engine, master)))
                 .await
                 .concat(),
-            "`local-cluster dump` collects all that there is to know",
+            format!("`local-cluster{flag} dump` collects all that there is to know"),
         ),
     };
     if troubles.is_empty() {
@@ -254,7 +257,9 @@ async fn with_troubles(
     let text = crate::error::in_one_line(&error);
     Error::with_hint(
         format!("{text}\n{}", troubles.join("\n")),
-        format!("{more}; `local-cluster down` and `local-cluster up` make the cluster anew"),
+        format!(
+            "{more}; `local-cluster{flag} down` and `local-cluster{flag} up` make the cluster anew"
+        ),
     )
 }
 

@@ -34,7 +34,7 @@ pub struct NodeAddArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = NODE_REMOVE)]
 pub struct NodeRemoveArgs {
-    /// The nodes: `kube-node-1`..., and `kube-master-2`... of several masters
+    /// The nodes: `kube-node-1`..., and any of several masters
     #[arg(required = true, value_name = "NODE")]
     pub nodes: Vec<String>,
     /// How long pods may take to end, in seconds

@@ -12,8 +12,8 @@ use crate::run::unit;
 pub(super) const HELP: &str = "\
 What ends it: Ctrl-C, SIGTERM, the end of `--timeout`, and
   curl -X POST http://127.0.0.1:8989/stop
-Then all of the cluster is removed, as `clean` does it. A cluster of which
-anything is there already is refused. There, too:
+Then all of the cluster is removed, as `clean` does it. A cluster that has a
+node, a volume or a snapshot already is refused. There, too:
   GET /healthz   200 while the cluster works, else 503 and why not
   GET /metrics   for Prometheus
 The exit code is 0 if the cluster was ready before the end came, and could be

@@ -30,20 +30,36 @@ pub struct Names {
     suffix: String,
     /// Follows the name of the kubeconfig context: empty, `-N` or `-LABEL`.
     context_suffix: String,
+    /// Empty, ` --cluster-id N` or ` --label LABEL`.
+    flag: String,
 }
 
 impl Names {
     /// The names of the cluster with this id and (valid) label.
     pub fn new(id: ClusterId, label: Option<&str>) -> Self {
-        let (suffix, context_suffix) = match (label, id.get()) {
-            (Some(label), _) => (format!("-{label}"), format!("-{label}")),
-            (None, 0) => (String::new(), String::new()),
-            (None, number) => (format!("-cluster-{number}"), format!("-{number}")),
+        let (suffix, context_suffix, flag) = match (label, id.get()) {
+            (Some(label), _) => (
+                format!("-{label}"),
+                format!("-{label}"),
+                format!(" --label {label}"),
+            ),
+            (None, 0) => Default::default(),
+            (None, number) => (
+                format!("-cluster-{number}"),
+                format!("-{number}"),
+                format!(" --cluster-id {number}"),
+            ),
         };
         Self {
             suffix,
             context_suffix,
+            flag,
         }
+    }
+
+    /// The flag that names this cluster, with a blank before it; nothing for the default one.
+    pub fn flag(&self) -> &str {
+        &self.flag
     }
 
     /// What distinguishes this cluster's containers: empty, `-cluster-N` or `-LABEL`.

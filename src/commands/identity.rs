@@ -48,12 +48,8 @@ impl Identity {
     }
 
     /// The flag that names this cluster, with a blank before it; nothing for the default one.
-    pub(super) fn flag(&self) -> String {
-        match (&self.label, self.id) {
-            (Some(label), _) => format!(" --label {label}"),
-            (None, 0) => String::new(),
-            (None, id) => format!(" --cluster-id {id}"),
-        }
+    pub(super) fn flag(&self) -> &str {
+        self.names.flag()
     }
 
     /// What is told where there is nothing of this cluster.

@@ -82,7 +82,7 @@ pub(super) async fn kubectl(session: &Session, arguments: &[String]) -> Result<u
         if !path.exists() {
             return Err(Error::with_hint(
                 format!("{} is not there", path.display()),
-                "`local-cluster up` writes it",
+                format!("`local-cluster{} up` writes it", identity.flag()),
             ));
         }
     }

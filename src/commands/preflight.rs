@@ -35,7 +35,11 @@ pub(super) fn check_settings(
                     "network `{}` does not have the range {}",
                     network.name, spec.network.subnet
                 ),
-                "give the `--dind-subnet` that it was made with, or remove it with `local-cluster clean`",
+                format!(
+                    "give the `--dind-subnet` that it was made with, or remove it, and the cluster's snapshots, with \
+                     `local-cluster{} clean`",
+                    identity.flag()
+                ),
             ));
         }
     }

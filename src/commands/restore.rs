@@ -45,7 +45,11 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
                 "the cluster's network does not have the range {} of the snapshot",
                 spec.network.subnet
             ),
-            "remove the cluster with `local-cluster down` and its network with `docker network rm`, then try again",
+            format!(
+                "remove it with `local-cluster{} down` and network `{}` with the engine's means, then try again",
+                identity.flag(),
+                spec.network.name
+            ),
         ));
     }
     let unfit = network.filter(|network| preflight::is_unfit(network, &spec));

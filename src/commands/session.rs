@@ -172,7 +172,8 @@ impl Session {
 
     /// Keeps other runs from testing this cluster. Its own lock stays free: what changes a cluster may be what is tested.
     pub(super) fn lock_tests(&self, identity: &Identity) -> Result<Lock, Error> {
-        let name = format!("{}-e2e", identity.names.context());
+        // With a dot, which is in no cluster's name.
+        let name = format!("e2e.{}", identity.names.context());
         Ok(lock::acquire(&self.state, &name)?)
     }
 

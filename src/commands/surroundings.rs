@@ -51,7 +51,7 @@ impl Surroundings {
             "https_proxy",
             "no_proxy",
         ];
-        // kubeadm's output, as the proposal has it.
+        // kubeadm's output.
         let show_output = session
             .settings()
             .is_ok_and(|settings| settings.verbose >= 2);

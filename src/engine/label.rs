@@ -2,9 +2,9 @@
 
 /// The cluster's name, on its containers, volumes and network.
 pub const CLUSTER: &str = "local-cluster.cluster";
-/// On the network: the number that decides the cluster's addresses.
+/// The number that decides the cluster's addresses.
 pub const ID: &str = "local-cluster.id";
-/// `master` or `worker`.
+/// On containers: `master`, `worker` or `load-balancer`.
 pub const ROLE: &str = "local-cluster.role";
 /// The Kubernetes node name.
 pub const NODE: &str = "local-cluster.node";

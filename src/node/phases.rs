@@ -130,7 +130,7 @@ pub async fn wait(
         None if status == 0 => Ok(()),
         None => Err(Error::with_hint(
             format!("node {container} stopped before its phases were complete"),
-            "look at `docker logs`, or run `local-cluster down` and then `local-cluster up`",
+            "look at `docker logs`; `down` and then `up` make the cluster anew",
         )),
         Some(unit) => Err(explain(engine, container, &unit).await),
     }

@@ -62,12 +62,7 @@ impl Collector for Told {
         let help = "How long each stage of bringing the cluster up took";
         gauge(to, "up_stage_seconds", help, stages)?;
         let up = self.progress.up.map(|took| (vec![], took.as_secs_f64()));
-        gauge(
-            to,
-            "up_seconds",
-            "How long all of it took, with the saving of the first snapshot",
-            up,
-        )?;
+        gauge(to, "up_seconds", "How long all of it took", up)?;
 
         let works = self
             .health

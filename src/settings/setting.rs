@@ -141,7 +141,7 @@ impl Setting {
         }
     }
 
-    /// The environment variable: from the flag's name, by the proposal's rule.
+    /// The environment variable: `K8S_DIND_` and the flag's name.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.flag.to_uppercase().replace('-', "_"))
     }

@@ -97,7 +97,8 @@ pub(super) fn wanted(kind: Kind) -> String {
         }
         Kind::Address => "an IPv4 address as 127.0.0.1".to_owned(),
         Kind::Label => {
-            "1 to 32 lowercase letters, digits and inner dashes, and not a number alone".to_owned()
+            "1 to 32 lowercase letters, digits and inner dashes, and no number alone or before a dash"
+                .to_owned()
         }
         Kind::Version => {
             format!(

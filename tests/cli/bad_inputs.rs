@@ -162,7 +162,7 @@ fn all_problems_are_told_at_once() {
     insta::assert_snapshot!(case.problems(), @r"
     config.yaml:1: verbose: `loud` is not a whole number; give a whole number from 0 to 9
     config.yaml:4: clustr.id: is no setting; did you mean cluster.id?
-    config.yaml:6: cluster.label: `X` cannot be a label: only lower case letters, digits and `-` are allowed; give 1 to 32 lowercase letters, digits and inner dashes, and not a number alone
+    config.yaml:6: cluster.label: `X` cannot be a label: only lower case letters, digits and `-` are allowed; give 1 to 32 lowercase letters, digits and inner dashes, and no number alone or before a dash
     environment NUM_NODES: cluster.numNodes: `many` is not a whole number; give a whole number from 0 to 100
     environment K8S_DIND_LABLE: is no setting; did you mean K8S_DIND_LABEL?
     flag --source: source.kind: `?` is not known; give `auto`, `release` or `modules`

@@ -60,7 +60,7 @@ fn all_is_told_in_the_form_of_openmetrics() {
     # TYPE local_cluster_up_stage_seconds gauge
     local_cluster_up_stage_seconds{stage="check"} 0.12
     local_cluster_up_stage_seconds{stage="master"} 2.0
-    # HELP local_cluster_up_seconds How long all of it took, with the saving of the first snapshot
+    # HELP local_cluster_up_seconds How long all of it took
     # TYPE local_cluster_up_seconds gauge
     local_cluster_up_seconds 7.9
     # HELP local_cluster_healthy Whether the cluster works, as /healthz says it
