@@ -29,6 +29,11 @@ pub(super) struct KubeletConfiguration {
     cluster_domain: &'static str,
     resolv_conf: &'static str,
     rotate_certificates: bool,
+    /// After a restart a kubelet takes the Ready of before for its own, and looks again after this time, when it has said
+    /// meanwhile that it is not: 10 s unless told otherwise. What has not changed it reports at the other interval, which
+    /// would be the same one where it is not given.
+    node_status_update_frequency: &'static str,
+    node_status_report_frequency: &'static str,
     /// 0: pulls are not throttled.
     #[serde(rename = "registryPullQPS")]
     registry_pull_qps: u32,
@@ -59,6 +64,8 @@ impl KubeletConfiguration {
             cluster_domain: DNS_DOMAIN,
             resolv_conf: RESOLV_CONF,
             rotate_certificates: true,
+            node_status_update_frequency: "1s",
+            node_status_report_frequency: "5m0s",
             registry_pull_qps: 0,
             kube_api_qps: 500,
             kube_api_burst: 1000,

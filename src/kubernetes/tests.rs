@@ -90,6 +90,8 @@ fn init_1_36_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    nodeStatusUpdateFrequency: 1s
+    nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500
     kubeAPIBurst: 1000
@@ -166,6 +168,8 @@ fn init_1_30_on_cgroup_v2() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    nodeStatusUpdateFrequency: 1s
+    nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500
     kubeAPIBurst: 1000
@@ -249,6 +253,8 @@ fn init_1_20_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    nodeStatusUpdateFrequency: 1s
+    nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500
     kubeAPIBurst: 1000
