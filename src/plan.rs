@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 pub use nodes::{
-    addition, clearing, is_complete, is_majority, minority, outvoted, plan, removal, unfinished,
+    addition, clearing, is_complete, is_majority, minority, out_of_reach, outvoted, plan, removal,
+    unfinished,
 };
 pub use step::Step;
 

@@ -184,20 +184,11 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
     };
     let is_new = |node: &&NodeSpec| node.role == role && !whole.contains(&node.ordinal());
     let added: Vec<NodeSpec> = spec.nodes.iter().filter(is_new).cloned().collect();
-    if let (true, Some(first), Some(way)) = (arguments.master, added.first(), standing.way()) {
+    if let (true, Some(way)) = (arguments.master, standing.way()) {
         let known = timeout(PATIENCE, known_to_etcd(&change.engine, &way.master)).await;
-        let known = known.ok().flatten();
-        let counts = |node: &NodeSpec| {
-            let known = known
-                .as_ref()
-                .is_some_and(|all| all.contains(&node.address));
-            whole.contains(&node.ordinal()) || (known && !unfinished.contains(&node.ordinal()))
-        };
-        let away = |node: &NodeSpec| *node != *first && !is_running(node, &observed);
-        let away = spec
-            .possible_masters()
-            .filter(|node| counts(node) && away(node));
-        reaches_all(&away.collect::<Vec<_>>(), identity)?;
+        let known = known.ok().flatten().unwrap_or_default();
+        let away = plan::out_of_reach(&spec, &added, &known, &observed);
+        reaches_all(&away, identity)?;
     }
     tell_change(&session.reporter, &before, &spec, true);
     tell_even(&session.reporter, &spec, identity);

@@ -120,6 +120,28 @@ pub fn outvoted(spec: &ClusterSpec, known: &BTreeSet<Ipv4Addr>) -> Option<(usize
     (!is_majority(kept, known.len())).then_some((kept, known.len()))
 }
 
+/// The masters that etcd counts and cannot reach: as long as there are any it takes no further member. What it knows of the
+/// first that is to join, and of those that are made anew, is taken out before.
+pub fn out_of_reach(
+    spec: &ClusterSpec,
+    joining: &[NodeSpec],
+    known: &BTreeSet<Ipv4Addr>,
+    observed: &Observed,
+) -> Vec<NodeSpec> {
+    let stays = |node: &NodeSpec| {
+        spec.masters().any(|master| master.name == node.name) && !joining.contains(node)
+    };
+    let renewed = |node: &NodeSpec| matches!(own_fate(node, observed), Fate::Remake | Fate::Wait);
+    let counts = |node: &NodeSpec| stays(node) || (known.contains(&node.address) && !renewed(node));
+    let runs = |node: &NodeSpec| {
+        let found = observed.nodes.get(&node.container);
+        found.is_some_and(|found| found.state == State::Running)
+    };
+    spec.possible_masters()
+        .filter(|node| joining.first() != Some(node) && counts(node) && !runs(node))
+        .collect()
+}
+
 /// Whether the control plane is made from the beginning: there is no master, or the making of them was never completed.
 ///
 /// As long as one is there that may have been complete, those that are missing are added to it.

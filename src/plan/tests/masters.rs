@@ -144,6 +144,29 @@ fn etcd_knows_of_masters_that_have_left_nothing() {
 }
 
 #[test]
+fn etcd_takes_no_member_while_it_misses_one() {
+    let wanted = Wanted::three_masters(0);
+    let five: Vec<NodeSpec> = wanted.spec.possible_masters().collect();
+    let all = |known: &[NodeSpec]| known.iter().map(|node| node.address).collect();
+    let missed = |known: &[NodeSpec], observed: &Observed| -> Vec<String> {
+        let missed = out_of_reach(&wanted.spec, &five[3..], &all(known), observed);
+        missed.into_iter().map(|node| node.name).collect()
+    };
+    let mut observed = wanted.everything();
+    assert_eq!(missed(&five[..3], &observed), [""; 0]);
+    // Of what it still knows of the two that are to join again, the first one's goes before.
+    assert_eq!(missed(&five[..4], &observed), [""; 0]);
+    assert_eq!(missed(&five, &observed), ["kube-master-5"]);
+    // So does what is made anew.
+    observed.volumes.insert(five[4].volume.clone());
+    assert_eq!(missed(&five, &observed), [""; 0]);
+    // One that was stopped counts, whatever etcd says.
+    let found = observed.nodes.get_mut(&five[2].container).unwrap();
+    found.state = State::Exited(0);
+    assert_eq!(missed(&[], &observed), ["kube-master-3"]);
+}
+
+#[test]
 fn what_is_left_of_masters_may_be_too_few() {
     let wanted = Wanted::three_masters(0);
     let left = |gone: &[&str]| {
