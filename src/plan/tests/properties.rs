@@ -283,6 +283,25 @@ proptest! {
         }
     }
 
+    /// A run that repairs and is killed leaves it known which nodes the cluster has: after the removal of one, what tells of
+    /// it again comes next.
+    #[test]
+    fn a_repair_that_is_killed_forgets_no_node((wanted, observed) in any_case()) {
+        let stages = wanted.stages(&observed);
+        let steps = || stages.iter().flat_map(|stage| &stage.steps);
+        prop_assume!(!steps().any(|step| matches!(step, Step::RemoveNode(_))));
+        let known = |observed: &Observed| -> BTreeSet<String> {
+            let is_known = |node: &&NodeSpec| observed.nodes.contains_key(&node.container) || observed.volumes.contains(&node.volume);
+            wanted.spec.nodes.iter().filter(is_known).map(|node| node.name.clone()).collect()
+        };
+        let mut model = Model { wanted: &wanted, observed: observed.clone(), built: BTreeSet::new(), new: BTreeSet::new() };
+        for stage in &stages {
+            stage.steps.iter().for_each(|step| model.perform(step));
+            let lost = &known(&observed) - &known(&model.observed);
+            prop_assert!(lost.is_empty() || stage.title == "left over", "after {}: {:?}", stage.title, lost);
+        }
+    }
+
     /// All have certificates of one authority: it is made with the control plane, and all nodes with it.
     #[test]
     fn nodes_are_made_with_their_authority((wanted, observed) in any_case()) {
