@@ -4,12 +4,15 @@
 mod pods;
 
 use crate::error::Error;
+use crate::node::access::again;
 use crate::ready::watch::{Watched, until};
 use futures_util::future;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
 use kube::api::{Api, DeleteParams, EvictParams, ListParams};
 use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,15 +52,15 @@ pub async fn drain(
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let doing = || format!("drain {node}");
-    match Api::<Node>::all(client.clone()).cordon(node).await {
+    let nodes = Api::<Node>::all(client.clone());
+    match again(async || nodes.cordon(node).await).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         result => result.map_err(|source| Error::other(doing(), source))?,
     };
     let all = Api::<Pod>::all(client.clone());
-    let listed = all
-        .list(&ListParams::default().fields(&of(node)))
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
+    let of_node = ListParams::default().fields(&of(node));
+    let listed = again(async || all.list(&of_node).await).await;
+    let listed = listed.map_err(|source| Error::other(doing(), source))?;
     let going = pods::going(&listed.items, drain.force).map_err(|unmanaged| {
         Error::with_hint(
             format!(
@@ -108,7 +111,8 @@ fn late(node: &str, drain: Drain, missing: &str) -> Error {
 async fn evict(client: &Client, pod: &pods::Going) -> Result<(), kube::Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
     loop {
-        match pods.evict(&pod.name, &EvictParams::default()).await {
+        let evicted = again(async || pods.evict(&pod.name, &EvictParams::default()).await);
+        match evicted.await {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
             Err(kube::Error::Api(status)) if status.code == 429 => tokio::time::sleep(AGAIN).await,
             result => return result.map(|_| ()),
@@ -119,28 +123,32 @@ async fn evict(client: &Client, pod: &pods::Going) -> Result<(), kube::Error> {
 /// Takes out of the API what is left of a node whose container is gone: the node, and pods that nobody can end.
 pub async fn forget(client: &Client, node: &str) -> Result<(), Error> {
     let doing = |source| Error::other(format!("have the API server forget {node}"), source);
-    absent_is_fine(
-        Api::<Node>::all(client.clone())
-            .delete(node, &DeleteParams::default())
-            .await,
-    )
-    .map_err(doing)?;
-    let listed = Api::<Pod>::all(client.clone())
-        .list_metadata(&ListParams::default().fields(&of(node)))
+    let (nodes, all) = (
+        Api::<Node>::all(client.clone()),
+        Api::<Pod>::all(client.clone()),
+    );
+    delete(&nodes, node, &DeleteParams::default())
         .await
         .map_err(doing)?;
+    let of_node = ListParams::default().fields(&of(node));
+    let listed = again(async || all.list_metadata(&of_node).await).await;
+    let listed = listed.map_err(doing)?;
     let now = DeleteParams::default().grace_period(0);
     let pods = listed.items.into_iter().filter_map(|pod| {
         let (name, namespace) = (pod.metadata.name?, pod.metadata.namespace?);
         let (pods, now): (Api<Pod>, _) = (Api::namespaced(client.clone(), &namespace), now.clone());
-        Some(async move { absent_is_fine(pods.delete(&name, &now).await) })
+        Some(async move { delete(&pods, &name, &now).await })
     });
     future::try_join_all(pods).await.map_err(doing)?;
     Ok(())
 }
 
-fn absent_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
-    match result {
+/// Deletes what may be gone already.
+async fn delete<K>(api: &Api<K>, name: &str, how: &DeleteParams) -> Result<(), kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    match again(async || api.delete(name, how).await).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         result => result.map(|_| ()),
     }

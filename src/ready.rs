@@ -7,6 +7,7 @@ pub(crate) mod watch;
 use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
 use crate::error::{Ending, Error};
+use crate::node::access::{again, again_for};
 use crate::report::Reporter;
 use conditions::Start;
 use futures_util::future;
@@ -143,10 +144,9 @@ async fn dns_answers(
     }))
     .map_err(|source| Error::other(doing, source))?;
     remove_old_probes(&services).await;
-    let made = services
-        .create(&PostParams::default(), &probe)
-        .await
-        .map_err(|source| Error::other(doing, source))?;
+    // One too many goes with the next check.
+    let made = again(async || services.create(&PostParams::default(), &probe).await);
+    let made = made.await.map_err(|source| Error::other(doing, source))?;
     let ObjectMeta {
         name: Some(name), ..
     } = &made.metadata
@@ -275,10 +275,10 @@ async fn silence(engine: &Engine, master: &NodeSpec) -> Vec<String> {
     lines.iter().map(|line| format!("{name}: {line}")).collect()
 }
 
-/// The cluster's nodes, for `status`.
-pub async fn list_nodes(client: &Client) -> Result<Vec<Node>, Error> {
+/// The cluster's nodes.
+pub async fn list_nodes(client: &Client, patience: Duration) -> Result<Vec<Node>, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = nodes.list(&ListParams::default()).await;
+    let listed = again_for(patience, async || nodes.list(&ListParams::default()).await).await;
     Ok(listed
         .map_err(|source| Error::other("list the cluster's nodes", source))?
         .items)

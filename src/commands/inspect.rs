@@ -329,6 +329,12 @@ pub(super) fn ready_word(ready: Option<bool>) -> &'static str {
 /// The nodes that the API server knows, and whether each is Ready; or why it cannot be asked.
 pub(super) type ReadyNodes = Result<Vec<(String, bool)>, String>;
 
+/// How long a user may wait for what a cluster says of itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it is asked again: of several masters one may have gone a moment ago.
+const ASKING: Duration = Duration::from_secs(3);
+
 /// Asks the API server of these containers for its port and its nodes, for as long as a user may wait.
 pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Published>, ReadyNodes) {
     let runs = |name: &str| {
@@ -351,7 +357,7 @@ pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Publis
         return (None, Err(format!("{} does not run", way.publisher)));
     }
     let published = engine.published(&way.publisher, API_SERVER_PORT).await;
-    let asked = tokio::time::timeout(Duration::from_secs(5), ready_nodes(engine, &way)).await;
+    let asked = tokio::time::timeout(PATIENCE, ready_nodes(engine, &way)).await;
     let ready = match asked {
         Ok(Ok(nodes)) => Ok(nodes),
         Ok(Err(error)) => Err(crate::error::in_one_line(&error)),
@@ -362,7 +368,7 @@ pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Publis
 
 async fn ready_nodes(engine: &Engine, way: &Way) -> Result<Vec<(String, bool)>, Error> {
     let config = access::kubeconfig(engine, way).await?;
-    let nodes = ready::list_nodes(&access::client(&config)?).await?;
+    let nodes = ready::list_nodes(&access::client(&config)?, ASKING).await?;
     Ok(nodes
         .iter()
         .map(|node| {

@@ -18,7 +18,7 @@ use crate::execute::members::known_to_etcd;
 use crate::execute::{self, Times};
 use crate::inventory::word;
 use crate::lock::Lock;
-use crate::node::access::{self, Way};
+use crate::node::access::{self, AGREEING, Way};
 use crate::node::pod_ranges;
 use crate::plan::{self, Observed, Stage};
 use crate::ready::{self, Patience};
@@ -185,7 +185,7 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
     let is_new = |node: &&NodeSpec| node.role == role && !whole.contains(&node.ordinal());
     let added: Vec<NodeSpec> = spec.nodes.iter().filter(is_new).cloned().collect();
     if let (true, Some(way)) = (arguments.master, standing.way()) {
-        let known = timeout(PATIENCE, known_to_etcd(&change.engine, &way.master)).await;
+        let known = timeout(AGREEING, known_to_etcd(&change.engine, &way.master)).await;
         let known = known.ok().flatten().unwrap_or_default();
         let away = plan::out_of_reach(&spec, &added, &known, &observed);
         reaches_all(&away, identity)?;
@@ -269,9 +269,6 @@ fn is_running(node: &NodeSpec, observed: &Observed) -> bool {
     found.is_some_and(|found| found.state == State::Running)
 }
 
-/// How long the masters that are left may take to agree after the loss of one: many times what they do.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Of the nodes with these names the masters of which nothing is there any more, but which Kubernetes still knows.
 async fn lost_masters(
     change: &Change,
@@ -294,15 +291,7 @@ async fn lost_masters(
     };
     let client = access::answering(&change.engine, &way, &change.cancel).await?;
     // It may have been lost a moment ago: what the others agree on then, they agree on a second later.
-    let end = Instant::now() + PATIENCE;
-    let nodes = loop {
-        match ready::list_nodes(&client).await {
-            Err(_) if Instant::now() < end && !change.cancel.is_cancelled() => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            nodes => break nodes?,
-        }
-    };
+    let nodes = ready::list_nodes(&client, AGREEING).await?;
     let knows = |node: &&NodeSpec| {
         let mut names = nodes.iter().map(|known| known.metadata.name.as_ref());
         names.any(|name| name == Some(&node.name))

@@ -125,6 +125,7 @@ pub(super) async fn create_load_balancer(
             // On which HAProxy ends.
             stop_signal: "SIGUSR1",
         }),
+        cpu_shares: Some(MASTER_CPU_SHARES),
         ..bare(work, making)
     };
     let files = files::of_load_balancer(making.spec);
@@ -240,7 +241,8 @@ fn labels(making: &Making<'_>, role: &str, name: &str) -> BTreeMap<String, Strin
     labels
 }
 
-/// Until the API server serves, all that the workers do would only keep the master from it: ten times theirs.
+/// Until the API server serves, all that the workers do would only keep the master from it: ten times theirs. So does what
+/// stands between both.
 const MASTER_CPU_SHARES: i64 = 10 * 1024;
 
 fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeContainer {

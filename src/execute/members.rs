@@ -5,7 +5,7 @@ use crate::cluster::{NodeSpec, Role};
 use crate::drain;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::node::access;
+use crate::node::access::{self, again};
 use crate::node::files::Etcd;
 use crate::node::phases::watching;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -33,17 +33,16 @@ async fn client(work: &Work<'_>, making: &Making<'_>) -> Result<Client, Error> {
 pub(super) async fn scale_dns(work: &Work<'_>, making: &Making<'_>) -> Result<(), Error> {
     let refused = |source| Error::other("give CoreDNS a second replica", source);
     let deployments: Api<Deployment> = Api::namespaced(client(work, making).await?, "kube-system");
-    let found = deployments.get_opt("coredns").await.map_err(refused)?;
+    let found = again(async || deployments.get_opt("coredns").await).await;
+    let found = found.map_err(refused)?;
     if found.is_some_and(|coredns| has_our_one_replica(&coredns)) {
         let patch = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
         let ours = PatchParams {
             field_manager: Some("local-cluster".to_owned()),
             ..PatchParams::default()
         };
-        deployments
-            .patch("coredns", &ours, &patch)
-            .await
-            .map_err(refused)?;
+        let patched = again(async || deployments.patch("coredns", &ours, &patch).await);
+        patched.await.map_err(refused)?;
     }
     Ok(())
 }
@@ -68,23 +67,24 @@ pub(super) async fn untaint(
 ) -> Result<(), Error> {
     let refused = |source| Error::other(format!("let pods run on {}", node.container), source);
     let nodes: Api<Node> = Api::all(client(work, making).await?);
-    let found = nodes.get(&node.name).await.map_err(refused)?;
-    let taints = found.spec.and_then(|spec| spec.taints).unwrap_or_default();
-    let kept: Vec<_> = taints
-        .iter()
-        .filter(|taint| !MASTER_TAINTS.contains(&taint.key.as_str()))
-        .collect();
-    if kept.len() < taints.len() {
-        let patch: Patch<Value> = Patch::Merge(json!({
-            "metadata": { "resourceVersion": found.metadata.resource_version },
-            "spec": { "taints": kept },
-        }));
-        nodes
-            .patch(&node.name, &PatchParams::default(), &patch)
-            .await
-            .map_err(refused)?;
-    }
-    Ok(())
+    let untainted = again(async || {
+        let found = nodes.get(&node.name).await?;
+        let taints = found.spec.and_then(|spec| spec.taints).unwrap_or_default();
+        let kept: Vec<_> = taints
+            .iter()
+            .filter(|taint| !MASTER_TAINTS.contains(&taint.key.as_str()))
+            .collect();
+        if kept.len() < taints.len() {
+            let patch: Patch<Value> = Patch::Merge(json!({
+                "metadata": { "resourceVersion": found.metadata.resource_version },
+                "spec": { "taints": kept },
+            }));
+            let params = PatchParams::default();
+            nodes.patch(&node.name, &params, &patch).await?;
+        }
+        Ok(())
+    });
+    untainted.await.map_err(refused)
 }
 
 /// Has the pods of a node go elsewhere.

@@ -30,8 +30,9 @@ pub(super) struct KubeletConfiguration {
     resolv_conf: &'static str,
     rotate_certificates: bool,
     /// After a restart a kubelet takes the Ready of before for its own, and looks again after this time, when it has said
-    /// meanwhile that it is not: 10 s unless told otherwise. What has not changed it reports at the other interval, which
-    /// would be the same one where it is not given.
+    /// meanwhile that it is not: 10 s unless told otherwise. It waits as long for the API server's answer to each of its
+    /// heartbeats, so that it must be longer than several masters take to agree on a leader. What has not changed it reports
+    /// at the other interval, which would be the same one where it is not given.
     node_status_update_frequency: &'static str,
     node_status_report_frequency: &'static str,
     /// 0: pulls are not throttled.
@@ -64,7 +65,7 @@ impl KubeletConfiguration {
             cluster_domain: DNS_DOMAIN,
             resolv_conf: RESOLV_CONF,
             rotate_certificates: true,
-            node_status_update_frequency: "1s",
+            node_status_update_frequency: "4s",
             node_status_report_frequency: "5m0s",
             registry_pull_qps: 0,
             kube_api_qps: 500,

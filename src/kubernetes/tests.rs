@@ -90,7 +90,7 @@ fn init_1_36_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
-    nodeStatusUpdateFrequency: 1s
+    nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500
@@ -168,7 +168,7 @@ fn init_1_30_on_cgroup_v2() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
-    nodeStatusUpdateFrequency: 1s
+    nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500
@@ -253,7 +253,7 @@ fn init_1_20_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
-    nodeStatusUpdateFrequency: 1s
+    nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
     kubeAPIQPS: 500

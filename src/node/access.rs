@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long an API server may take to answer that is there: many times what a restarted one takes on a slow machine.
@@ -85,6 +85,39 @@ pub fn client(kubeconfig: &str) -> Result<Client, Error> {
     Client::try_from(config).map_err(|source| Error::other(doing, source))
 }
 
+/// How long several masters may take to agree after the loss of one: many times what they do.
+pub const AGREEING: Duration = Duration::from_secs(30);
+
+/// Makes a request that may be made twice, and makes it again where it is not answered, or with a fault of the server: of
+/// several masters one may have gone with it, or their etcds look for a leader.
+pub async fn again<T>(request: impl AsyncFn() -> Result<T, kube::Error>) -> Result<T, kube::Error> {
+    again_for(AGREEING, request).await
+}
+
+/// The same for so long.
+pub async fn again_for<T>(
+    patience: Duration,
+    request: impl AsyncFn() -> Result<T, kube::Error>,
+) -> Result<T, kube::Error> {
+    let end = Instant::now() + patience;
+    loop {
+        match request().await {
+            Err(error) if may_pass(&error) && Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code >= 500,
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
+    }
+}
+
 /// A client for a cluster, once its API server answers: it may just have been started again.
 pub async fn answering(
     engine: &Engine,
@@ -114,4 +147,44 @@ pub async fn answering(
         () = cancel.cancelled() => return Err(Error::Interrupted { after: String::new() }),
     }
     Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use std::cell::Cell;
+
+    /// How often a request is made that the API server answers with this code, until it answers well at the third time.
+    async fn made(code: u16) -> (u32, bool) {
+        let made = Cell::new(0);
+        let answered = again(async || {
+            made.set(made.get() + 1);
+            if made.get() == 3 {
+                return Ok(());
+            }
+            let status = Status::failure("no", "Test").with_code(code);
+            Err(kube::Error::Api(Box::new(status)))
+        });
+        let answered = answered.await.is_ok();
+        (made.get(), answered)
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_asked_again() {
+        assert_eq!(made(500).await, (3, true));
+        for refused in [403, 404, 409, 429] {
+            assert_eq!(made(refused).await, (1, false), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn patience_has_an_end() {
+        let status = || Status::failure("no", "Test").with_code(500);
+        let asked: Result<(), _> = again_for(Duration::ZERO, async || {
+            Err(kube::Error::Api(Box::new(status())))
+        })
+        .await;
+        assert!(asked.is_err());
+    }
 }

@@ -7,8 +7,13 @@ use std::fmt::Write as _;
 /// that none is used that still starts, that ends, or that has lost its etcd.
 ///
 /// All masters are listed that the cluster can have, since their addresses are fixed: who comes later needs no new
-/// configuration, and who is not there does not answer. Connections to one that is lost are ended, or clients would wait
-/// for it; those that stand still are not, as watches may.
+/// configuration, and who is not there does not answer.
+///
+/// New connections to one that does not take them go to another soon: it has the fewest, and would get all of them until its
+/// loss is known. Those to one that is lost are ended by TCP itself, when it has acknowledged nothing for some seconds, or
+/// clients would wait for it; those that stand still are not, as watches may, nor those to a master that is frozen, whose
+/// kernel answers. HAProxy could end them when it marks a server as down, but of those that it is just making then some
+/// are never ended, nor made (3.0.11, where the server's address answers nothing; seen in every second loss of a master).
 const HEAD: &str = "\
 # Written by `local-cluster`.
 global
@@ -20,10 +25,13 @@ global
 defaults
     mode tcp
     retries 3
-    option redispatch
+    option redispatch 1
     option clitcpka
     option srvtcpka
-    timeout connect 2s
+    srvtcpka-idle 2s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
+    timeout connect 500ms
     timeout check 2s
     timeout client 24h
     timeout server 24h
@@ -36,7 +44,7 @@ backend masters
     option httpchk
     http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
     http-check expect status 200
-    default-server check check-ssl verify none inter 1s fastinter 200ms downinter 300ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check check-ssl verify none inter 1s fastinter 200ms downinter 300ms fall 2 rise 1 tcp-ut 3s
 ";
 
 /// The whole configuration.

@@ -4,6 +4,7 @@
 
 use crate::cluster::ClusterSpec;
 use crate::error::Error;
+use crate::node::access::again;
 use futures_util::future;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
@@ -14,10 +15,8 @@ use serde_json::json;
 pub async fn assign(client: &Client, spec: &ClusterSpec) -> Result<(), Error> {
     let doing = || "tell the API server the nodes' pod ranges".to_owned();
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = nodes
-        .list(&ListParams::default())
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
+    let listed = again(async || nodes.list(&ListParams::default()).await).await;
+    let listed = listed.map_err(|source| Error::other(doing(), source))?;
     let without = listed.items.iter().filter(|node| {
         node.spec
             .as_ref()
@@ -38,10 +37,8 @@ pub async fn assign(client: &Client, spec: &ClusterSpec) -> Result<(), Error> {
         let patch = Patch::Merge(json!({ "spec": { "podCIDR": range, "podCIDRs": [range] } }));
         let nodes = &nodes;
         async move {
-            nodes
-                .patch(name, &PatchParams::default(), &patch)
-                .await
-                .map(|_| ())
+            let patched = again(async || nodes.patch(name, &PatchParams::default(), &patch).await);
+            patched.await.map(|_| ())
         }
     });
     future::try_join_all(patches)
