@@ -127,14 +127,14 @@ pub(super) async fn retire(
 }
 
 /// The addresses of the masters that etcd counts as its own, when the one of this master answers: it is asked what it
-/// knows by itself, as there may be too few to agree. None where it does not say.
+/// knows by itself, as there may be too few to agree. Nothing where it does not say: it counts itself at least.
 pub async fn known_to_etcd(engine: &Engine, master: &str) -> Option<BTreeSet<Ipv4Addr>> {
     let command = watching(&[ETCD_MEMBER, "known"]);
     let executed = engine.exec(master, &command).await.ok()?;
     let addresses = executed.text();
     let lines = addresses.lines();
     let known: Option<BTreeSet<Ipv4Addr>> = lines.map(|line| line.parse().ok()).collect();
-    known.filter(|_| executed.status == 0)
+    known.filter(|known| executed.status == 0 && !known.is_empty())
 }
 
 /// Makes a master of a cluster that has others. What etcd and Kubernetes know of one that had its name goes first.

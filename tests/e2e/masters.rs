@@ -103,6 +103,7 @@ fn assert_all_ready(program: &Program) {
 fn one_is_killed(program: &Program) {
     for (number, master) in MASTERS.iter().enumerate() {
         docker(program, master, "kill");
+        none_hangs(program);
         // A write that may be done again: of one whose answer is lost nobody knows whether it was done.
         let note = format!("without={number}");
         let write = [
@@ -120,6 +121,23 @@ fn one_is_killed(program: &Program) {
         program.ok(&["start"]);
         assert_all_ready(program);
     }
+}
+
+/// Connections that are being made when a master is lost are made to another, or end: none is left in the load balancer.
+fn none_hangs(program: &Program) {
+    let asking: Vec<_> = (0..16)
+        .map(|_| program.spawn(&["kubectl", "get", "--raw", "/version"]))
+        .collect();
+    for mut child in asking {
+        child.wait().unwrap();
+    }
+    program.until("no connection hangs", |program| {
+        let sockets = program.exec("kube-lb", &["cat", "/proc/net/tcp"]);
+        // What its client has ended and HAProxy has not, at port 6443.
+        let hangs = |line: &str| line.contains(":192B ") && line.contains(" 08 ");
+        assert!(sockets.contains(":192B "), "{sockets}");
+        !sockets.lines().any(hangs)
+    });
 }
 
 fn come_back(program: &Program, stop: [usize; 3], start: [usize; 3]) {
