@@ -4,21 +4,16 @@
 mod pods;
 
 use crate::error::Error;
-use crate::node::access::again;
+use crate::node::access::{AGREEING, again};
 use crate::ready::watch::{Watched, until};
 use futures_util::future;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, EvictParams, ListParams};
+use kube::api::{Api, DeleteParams, EvictParams, ListParams, Preconditions};
 use kube::runtime::watcher;
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// How often an eviction is asked for again that a disruption budget has refused.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is allowed when a node is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +48,13 @@ pub async fn drain(
 ) -> Result<(), Error> {
     let doing = || format!("drain {node}");
     let nodes = Api::<Node>::all(client.clone());
-    match again(async || nodes.cordon(node).await).await {
+    match again(AGREEING, cancel, async || nodes.cordon(node).await).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         result => result.map_err(|source| Error::other(doing(), source))?,
     };
     let all = Api::<Pod>::all(client.clone());
     let of_node = ListParams::default().fields(&of(node));
-    let listed = again(async || all.list(&of_node).await).await;
+    let listed = again(AGREEING, cancel, async || all.list(&of_node).await).await;
     let listed = listed.map_err(|source| Error::other(doing(), source))?;
     let going = pods::going(&listed.items, drain.force).map_err(|unmanaged| {
         Error::with_hint(
@@ -73,7 +68,11 @@ pub async fn drain(
     })?;
     let end = Instant::now() + drain.patience;
     let ending = async {
-        let evicting = future::try_join_all(going.iter().map(|pod| evict(client, pod)));
+        let evicting = future::try_join_all(
+            going
+                .iter()
+                .map(|pod| evict(client, pod, drain.patience, cancel)),
+        );
         match tokio::time::timeout_at(end, evicting).await {
             Ok(result) => result.map_err(|source| Error::other(doing(), source))?,
             Err(_) => {
@@ -107,49 +106,64 @@ fn late(node: &str, drain: Drain, missing: &str) -> Error {
     )
 }
 
-/// Asks for a pod's eviction until it is granted.
-async fn evict(client: &Client, pod: &pods::Going) -> Result<(), kube::Error> {
+/// Asks for a pod's eviction until it is granted: a disruption budget may refuse it for now.
+async fn evict(
+    client: &Client,
+    pod: &pods::Going,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), kube::Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-    loop {
-        let evicted = again(async || pods.evict(&pod.name, &EvictParams::default()).await);
-        match evicted.await {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 429 => tokio::time::sleep(AGAIN).await,
-            result => return result.map(|_| ()),
-        }
+    let this = EvictParams {
+        delete_options: Some(only(pod.uid.clone(), DeleteParams::default())),
+        ..EvictParams::default()
+    };
+    let evicted = again(patience, cancel, async || {
+        pods.evict(&pod.name, &this).await
+    });
+    gone_is_fine(evicted.await)
+}
+
+/// Means the object with this uid: of an answer that was lost nobody knows whether another has its name by now.
+fn only(uid: String, how: DeleteParams) -> DeleteParams {
+    let preconditions = Preconditions {
+        uid: Some(uid),
+        resource_version: None,
+    };
+    how.preconditions(preconditions)
+}
+
+/// It is gone already, or has made room for another of its name.
+fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        result => result.map(|_| ()),
     }
 }
 
 /// Takes out of the API what is left of a node whose container is gone: the node, and pods that nobody can end.
-pub async fn forget(client: &Client, node: &str) -> Result<(), Error> {
+pub async fn forget(client: &Client, node: &str, cancel: &CancellationToken) -> Result<(), Error> {
     let doing = |source| Error::other(format!("have the API server forget {node}"), source);
     let (nodes, all) = (
         Api::<Node>::all(client.clone()),
         Api::<Pod>::all(client.clone()),
     );
-    delete(&nodes, node, &DeleteParams::default())
-        .await
-        .map_err(doing)?;
+    let now = DeleteParams::default();
+    let deleted = again(AGREEING, cancel, async || nodes.delete(node, &now).await);
+    gone_is_fine(deleted.await).map_err(doing)?;
     let of_node = ListParams::default().fields(&of(node));
-    let listed = again(async || all.list_metadata(&of_node).await).await;
+    let listed = again(AGREEING, cancel, async || all.list_metadata(&of_node).await).await;
     let listed = listed.map_err(doing)?;
-    let now = DeleteParams::default().grace_period(0);
     let pods = listed.items.into_iter().filter_map(|pod| {
-        let (name, namespace) = (pod.metadata.name?, pod.metadata.namespace?);
-        let (pods, now): (Api<Pod>, _) = (Api::namespaced(client.clone(), &namespace), now.clone());
-        Some(async move { delete(&pods, &name, &now).await })
+        let metadata = pod.metadata;
+        let (name, namespace) = (metadata.name?, metadata.namespace?);
+        let now = only(metadata.uid?, DeleteParams::default().grace_period(0));
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+        Some(async move {
+            let deleted = again(AGREEING, cancel, async || pods.delete(&name, &now).await);
+            gone_is_fine(deleted.await)
+        })
     });
     future::try_join_all(pods).await.map_err(doing)?;
     Ok(())
-}
-
-/// Deletes what may be gone already.
-async fn delete<K>(api: &Api<K>, name: &str, how: &DeleteParams) -> Result<(), kube::Error>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    match again(async || api.delete(name, how).await).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        result => result.map(|_| ()),
-    }
 }

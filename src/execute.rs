@@ -232,6 +232,10 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::UntaintMaster(node) => members::untaint(work, making()?, node).await,
         Step::DrainNode(node) => members::drain(work, making()?, node).await,
         Step::RetireNode(node) => members::retire(work, making()?, node).await,
+        Step::RenewNode(node) => {
+            members::retire(work, making()?, node).await?;
+            cluster::create_volume(work, making()?, node).await
+        }
     }
 }
 

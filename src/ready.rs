@@ -7,7 +7,7 @@ pub(crate) mod watch;
 use crate::cluster::{ClusterSpec, NodeSpec};
 use crate::engine::Engine;
 use crate::error::{Ending, Error};
-use crate::node::access::{again, again_for};
+use crate::node::access::{AGREEING, again};
 use crate::report::Reporter;
 use conditions::Start;
 use futures_util::future;
@@ -74,7 +74,7 @@ pub async fn wait(
         ));
         waiting.await.map_err(|missing| late(time, &missing))?;
         reporter.note("all nodes are Ready, kube-proxy runs on each, CoreDNS is available");
-        dns_answers(client, engine, spec, nodes, patience).await
+        dns_answers(client, engine, spec, nodes, patience, cancel).await
     };
     tokio::select! {
         result = all => match result {
@@ -135,6 +135,7 @@ async fn dns_answers(
     spec: &ClusterSpec,
     nodes: &[NodeSpec],
     patience: Patience,
+    cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let doing = "make a service to ask the cluster's DNS for";
     let services: Api<Service> = Api::namespaced(client.clone(), SYSTEM);
@@ -143,9 +144,10 @@ async fn dns_answers(
         "spec": { "ports": [{ "port": 80 }] },
     }))
     .map_err(|source| Error::other(doing, source))?;
-    remove_old_probes(&services).await;
-    // One too many goes with the next check.
-    let made = again(async || services.create(&PostParams::default(), &probe).await);
+    remove_probes(&services).await;
+    let made = again(AGREEING, cancel, async || {
+        services.create(&PostParams::default(), &probe).await
+    });
     let made = made.await.map_err(|source| Error::other(doing, source))?;
     let ObjectMeta {
         name: Some(name), ..
@@ -165,13 +167,13 @@ async fn dns_answers(
             .map(|node| ask(engine, spec, node, name, &address, patience)),
     )
     .await;
-    // Gone with the next check if it cannot be removed now; the answer counts more.
-    let _ = services.delete(name, &DeleteParams::default()).await;
+    remove_probes(&services).await;
     asked.into_iter().collect()
 }
 
-/// Removes what a check that was killed has left behind.
-async fn remove_old_probes(services: &Api<Service>) {
+/// Removes what checks have made, one that was killed among them. What cannot be removed now goes with the next check: the
+/// answer counts more.
+async fn remove_probes(services: &Api<Service>) {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=local-cluster");
     let Ok(old) = services.list_metadata(&ours).await else {
         return;
@@ -276,9 +278,16 @@ async fn silence(engine: &Engine, master: &NodeSpec) -> Vec<String> {
 }
 
 /// The cluster's nodes.
-pub async fn list_nodes(client: &Client, patience: Duration) -> Result<Vec<Node>, Error> {
+pub async fn list_nodes(
+    client: &Client,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<Vec<Node>, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = again_for(patience, async || nodes.list(&ListParams::default()).await).await;
+    let listed = again(patience, cancel, async || {
+        nodes.list(&ListParams::default()).await
+    });
+    let listed = listed.await;
     Ok(listed
         .map_err(|source| Error::other("list the cluster's nodes", source))?
         .items)

@@ -77,6 +77,16 @@ impl Names {
         format!("{container}-data")
     }
 
+    /// Whether a data volume of the container may have this name: a restore makes one beside the first, with a number.
+    pub fn is_volume(&self, volume: &str, container: &str) -> bool {
+        let first = self.volume(container);
+        let rest = volume.strip_prefix(&first);
+        rest.is_some_and(|rest| {
+            let number = rest.strip_prefix('.');
+            rest.is_empty() || number.is_some_and(|number| number.parse::<u32>().is_ok())
+        })
+    }
+
     /// The volume of the snapshot with this name. No label has a dot in it, so no two clusters have the same.
     pub fn snapshot(&self, name: &str) -> String {
         format!("{}.snapshot.{name}", self.context())
@@ -88,7 +98,8 @@ impl Names {
         let found: BTreeSet<&str> = found.into_iter().collect();
         members(|name| {
             let container = self.container(name);
-            found.contains(container.as_str()) || found.contains(self.volume(&container).as_str())
+            let is_its = |name: &&str| *name == container || self.is_volume(name, &container);
+            found.iter().any(is_its)
         })
     }
 

@@ -20,6 +20,7 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How the cluster that is meant is reached.
 async fn way(engine: &Engine, identity: &Identity) -> Result<Way, Error> {
@@ -332,7 +333,7 @@ pub(super) type ReadyNodes = Result<Vec<(String, bool)>, String>;
 /// How long a user may wait for what a cluster says of itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it is asked again: of several masters one may have gone a moment ago.
+/// How long several masters are asked again: one may have gone a moment ago.
 const ASKING: Duration = Duration::from_secs(3);
 
 /// Asks the API server of these containers for its port and its nodes, for as long as a user may wait.
@@ -368,7 +369,10 @@ pub(super) async fn ask(engine: &Engine, containers: &[Found]) -> (Option<Publis
 
 async fn ready_nodes(engine: &Engine, way: &Way) -> Result<Vec<(String, bool)>, Error> {
     let config = access::kubeconfig(engine, way).await?;
-    let nodes = ready::list_nodes(&access::client(&config)?, ASKING).await?;
+    let several = way.publisher != way.master;
+    let patience = if several { ASKING } else { Duration::ZERO };
+    let never = CancellationToken::new();
+    let nodes = ready::list_nodes(&access::client(&config)?, patience, &never).await?;
     Ok(nodes
         .iter()
         .map(|node| {

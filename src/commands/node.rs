@@ -112,7 +112,7 @@ impl Change {
         let waiting = async {
             let (patience, cancel) = (Patience::NEW, &self.cancel);
             ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
-            pod_ranges::assign(&client, spec).await
+            pod_ranges::assign(&client, spec, &self.cancel).await
         };
         execute::stage("ready", reporter, &mut times, waiting).await?;
         reporter.finished(times, self.began.elapsed(), Vec::new());
@@ -185,7 +185,7 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
     let is_new = |node: &&NodeSpec| node.role == role && !whole.contains(&node.ordinal());
     let added: Vec<NodeSpec> = spec.nodes.iter().filter(is_new).cloned().collect();
     if let (true, Some(way)) = (arguments.master, standing.way()) {
-        let known = timeout(AGREEING, known_to_etcd(&change.engine, &way.master)).await;
+        let known = timeout(KNOWING, known_to_etcd(&change.engine, &way.master)).await;
         let known = known.ok().flatten().unwrap_or_default();
         let away = plan::out_of_reach(&spec, &added, &known, &observed);
         reaches_all(&away, identity)?;
@@ -264,6 +264,9 @@ pub(super) async fn remove(session: &Session, arguments: &NodeRemoveArgs) -> Res
         .await
 }
 
+/// How long a master's etcd may take to say what it knows by itself.
+const KNOWING: Duration = Duration::from_secs(30);
+
 fn is_running(node: &NodeSpec, observed: &Observed) -> bool {
     let found = observed.nodes.get(&node.container);
     found.is_some_and(|found| found.state == State::Running)
@@ -291,7 +294,7 @@ async fn lost_masters(
     };
     let client = access::answering(&change.engine, &way, &change.cancel).await?;
     // It may have been lost a moment ago: what the others agree on then, they agree on a second later.
-    let nodes = ready::list_nodes(&client, AGREEING).await?;
+    let nodes = ready::list_nodes(&client, AGREEING, &change.cancel).await?;
     let knows = |node: &&NodeSpec| {
         let mut names = nodes.iter().map(|known| known.metadata.name.as_ref());
         names.any(|name| name == Some(&node.name))

@@ -144,11 +144,13 @@ impl Standing {
         Ok(spec)
     }
 
-    /// Gives the nodes that are there the names of the volumes that they have: a restore gives them others.
+    /// Gives the nodes the names of the volumes that they have, or that are left of them: a restore gives them others.
     pub(super) fn name_volumes(&self, spec: &mut ClusterSpec) {
         let volumes = self.data_volumes();
         for node in &mut spec.nodes {
-            if let Some(volume) = volumes.get(&node.container) {
+            let is_left = |volume: &&String| spec.names.is_volume(volume, &node.container);
+            let left = || self.volumes.iter().find(is_left);
+            if let Some(volume) = volumes.get(&node.container).or_else(left) {
                 node.volume.clone_from(volume);
             }
         }
@@ -301,7 +303,7 @@ pub(super) fn tell_even(reporter: &Reporter, spec: &ClusterSpec, identity: &Iden
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ClusterId;
+    use crate::cluster::{ClusterId, sample};
 
     fn volume(name: &str, mark: Option<&str>) -> Found {
         let labels = mark.map(|mark| (mark.to_owned(), "one".to_owned()));
@@ -369,6 +371,22 @@ mod tests {
         let standing = Standing::among(containers, volumes, &names());
         assert_eq!(standing.members.workers, [1].into());
         assert_eq!(standing.stray, ["kube-node-2-data.2".to_owned()].into());
+    }
+
+    #[test]
+    fn a_node_that_has_only_a_later_volume_is_known_by_it() {
+        let containers = vec![container("kube-master", "kube-master-data")];
+        let volumes = vec![
+            volume("kube-master-data", None),
+            volume("kube-node-3-data.2", None),
+            volume("kube-node-4-data.x", None),
+        ];
+        let standing = Standing::among(containers, volumes, &names());
+        assert_eq!(standing.members.workers, [3].into());
+        let mut spec = sample::spec(|input| input.members.workers = [3].into());
+        standing.name_volumes(&mut spec);
+        let names: Vec<&str> = spec.nodes.iter().map(|node| node.volume.as_str()).collect();
+        assert_eq!(names, ["kube-master-data", "kube-node-3-data.2"]);
     }
 
     #[test]

@@ -272,7 +272,7 @@ pub(super) async fn bring_to_ready(
             ready = ready::wait(&client, engine, spec, nodes, patience, reporter, cancel) => ready?,
             lost = outvoted(engine, identity, spec, &way.master) => return Err(lost),
         }
-        pod_ranges::assign(&client, spec).await
+        pod_ranges::assign(&client, spec, cancel).await
     };
     let both = async {
         let (ready, fetched) = tokio::join!(waiting, kubectl);

@@ -9,7 +9,7 @@ pub(super) struct Going {
     pub(super) namespace: String,
     pub(super) name: String,
     /// Of another pod that has the same name later it is another.
-    uid: String,
+    pub(super) uid: String,
 }
 
 /// The pods that leave; or those that cannot without force, since nobody would make them again.

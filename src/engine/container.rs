@@ -86,6 +86,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// The signal on which it ends. The first process of a container ignores what it has no handler for.
     pub stop_signal: &'static str,
+    /// Settings of the kernel for its network alone, by name.
+    pub sysctls: &'static [(&'static str, &'static str)],
 }
 
 impl NodeContainer {
@@ -123,6 +125,12 @@ impl NodeContainer {
             rights.apply(&mut host);
         }
         let program = self.program.as_ref();
+        host.sysctls = program.map(|program| {
+            let pairs = program.sysctls.iter();
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        });
         let endpoint = EndpointSettings {
             ipam_config: Some(EndpointIpamConfig {
                 ipv4_address: Some(self.address.to_string()),

@@ -9,7 +9,7 @@ use crate::image::context::archive;
 use crate::inventory::LOAD_BALANCER_ROLE;
 use crate::kubernetes::HostFacts;
 use crate::node::files::Etcd;
-use crate::node::{files, phases};
+use crate::node::{balancer, files, phases};
 use crate::pki::{self, KubeletRequest, PkiFile};
 use crate::report::Event;
 use std::collections::BTreeMap;
@@ -124,8 +124,9 @@ pub(super) async fn create_load_balancer(
                 .collect(),
             // On which HAProxy ends.
             stop_signal: "SIGUSR1",
+            sysctls: &balancer::SYSCTLS,
         }),
-        cpu_shares: Some(MASTER_CPU_SHARES),
+        cpu_shares: Some(CONTROL_PLANE_CPU_SHARES),
         ..bare(work, making)
     };
     let files = files::of_load_balancer(making.spec);
@@ -241,9 +242,9 @@ fn labels(making: &Making<'_>, role: &str, name: &str) -> BTreeMap<String, Strin
     labels
 }
 
-/// Until the API server serves, all that the workers do would only keep the master from it: ten times theirs. So does what
-/// stands between both.
-const MASTER_CPU_SHARES: i64 = 10 * 1024;
+/// Until the API server serves, all that the workers do would only keep the master from it: ten times theirs. What stands
+/// between both has as much.
+const CONTROL_PLANE_CPU_SHARES: i64 = 10 * 1024;
 
 fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeContainer {
     let mut labels = labels(making, node.role.as_str(), &node.name);
@@ -265,7 +266,7 @@ fn container(work: &Work<'_>, making: &Making<'_>, node: &NodeSpec) -> NodeConta
                 read_only: true,
             },
         ],
-        cpu_shares: (node.role == Role::Master).then_some(MASTER_CPU_SHARES),
+        cpu_shares: (node.role == Role::Master).then_some(CONTROL_PLANE_CPU_SHARES),
         ..bare(work, making)
     }
 }

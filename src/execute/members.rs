@@ -5,7 +5,7 @@ use crate::cluster::{NodeSpec, Role};
 use crate::drain;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::node::access::{self, again};
+use crate::node::access::{self, AGREEING, again};
 use crate::node::files::Etcd;
 use crate::node::phases::watching;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -33,7 +33,10 @@ async fn client(work: &Work<'_>, making: &Making<'_>) -> Result<Client, Error> {
 pub(super) async fn scale_dns(work: &Work<'_>, making: &Making<'_>) -> Result<(), Error> {
     let refused = |source| Error::other("give CoreDNS a second replica", source);
     let deployments: Api<Deployment> = Api::namespaced(client(work, making).await?, "kube-system");
-    let found = again(async || deployments.get_opt("coredns").await).await;
+    let found = again(AGREEING, work.cancel, async || {
+        deployments.get_opt("coredns").await
+    })
+    .await;
     let found = found.map_err(refused)?;
     if found.is_some_and(|coredns| has_our_one_replica(&coredns)) {
         let patch = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
@@ -41,7 +44,9 @@ pub(super) async fn scale_dns(work: &Work<'_>, making: &Making<'_>) -> Result<()
             field_manager: Some("local-cluster".to_owned()),
             ..PatchParams::default()
         };
-        let patched = again(async || deployments.patch("coredns", &ours, &patch).await);
+        let patched = again(AGREEING, work.cancel, async || {
+            deployments.patch("coredns", &ours, &patch).await
+        });
         patched.await.map_err(refused)?;
     }
     Ok(())
@@ -67,7 +72,7 @@ pub(super) async fn untaint(
 ) -> Result<(), Error> {
     let refused = |source| Error::other(format!("let pods run on {}", node.container), source);
     let nodes: Api<Node> = Api::all(client(work, making).await?);
-    let untainted = again(async || {
+    let untainted = again(AGREEING, work.cancel, async || {
         let found = nodes.get(&node.name).await?;
         let taints = found.spec.and_then(|spec| spec.taints).unwrap_or_default();
         let kept: Vec<_> = taints
@@ -122,7 +127,7 @@ pub(super) async fn retire(
         Err(error) if error.status() == Some(404) => {}
         halted => halted.map_err(refused)?,
     }
-    drain::forget(&client(work, making).await?, &node.name).await?;
+    drain::forget(&client(work, making).await?, &node.name, work.cancel).await?;
     cluster::remove_node(work, node).await
 }
 
@@ -144,7 +149,7 @@ pub(super) async fn join_master(
     node: &NodeSpec,
 ) -> Result<(), Error> {
     leave_etcd(work, making, node).await?;
-    drain::forget(&client(work, making).await?, &node.name).await?;
+    drain::forget(&client(work, making).await?, &node.name, work.cancel).await?;
     cluster::create_node(work, making, node, &Etcd::Joins).await
 }
 

@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long an API server may take to answer that is there: many times what a restarted one takes on a slow machine.
@@ -82,37 +83,43 @@ pub fn client(kubeconfig: &str) -> Result<Client, Error> {
         .ok_or_else(|| Error::message("the kubeconfig names files"))?
         .map_err(|source| Error::other(doing, source))?;
     config.connect_timeout = Some(CONNECTING);
+    // We know better which requests may be made again, and for how long: kube's own pauses add up to minutes.
+    config.default_retry = false;
     Client::try_from(config).map_err(|source| Error::other(doing, source))
 }
 
 /// How long several masters may take to agree after the loss of one: many times what they do.
 pub const AGREEING: Duration = Duration::from_secs(30);
 
-/// Makes a request that may be made twice, and makes it again where it is not answered, or with a fault of the server: of
-/// several masters one may have gone with it, or their etcds look for a leader.
-pub async fn again<T>(request: impl AsyncFn() -> Result<T, kube::Error>) -> Result<T, kube::Error> {
-    again_for(AGREEING, request).await
-}
+/// How long one answer may take: a master that stands still gives none.
+const ANSWER: Duration = Duration::from_secs(10);
 
-/// The same for so long.
-pub async fn again_for<T>(
+/// Makes a request that may be made twice, and makes it again as long as there is patience where it is not answered, or with
+/// a fault of the server: of several masters one may have gone with it, or their etcds look for a leader. Who cancels waits
+/// for one answer at most.
+pub async fn again<T>(
     patience: Duration,
+    cancel: &CancellationToken,
     request: impl AsyncFn() -> Result<T, kube::Error>,
 ) -> Result<T, kube::Error> {
     let end = Instant::now() + patience;
     loop {
-        match request().await {
-            Err(error) if may_pass(&error) && Instant::now() < end => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+        // What is given up takes its connection with it: the next one may lead to another master.
+        let answer = timeout(ANSWER, request()).await;
+        let answer = answer.unwrap_or_else(|late| Err(kube::Error::Service(late.into())));
+        match answer {
+            Err(error) if may_pass(&error) && Instant::now() < end && !cancel.is_cancelled() => {
+                sleep(Duration::from_millis(100)).await;
             }
-            result => return result,
+            answer => return answer,
         }
     }
 }
 
+/// Whether the same request may be answered otherwise a moment later.
 fn may_pass(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => status.code >= 500,
+        kube::Error::Api(status) => status.code >= 500 || status.code == 429,
         kube::Error::HyperError(_) | kube::Error::Service(_) => true,
         _ => false,
     }
@@ -127,10 +134,10 @@ pub async fn answering(
     let client = client(&kubeconfig(engine, way).await?)?;
     let asking = async {
         let mut last = None;
-        let answered = tokio::time::timeout(PATIENCE, async {
+        let answered = timeout(PATIENCE, async {
             while let Err(error) = client.apiserver_version().await {
                 last = Some(error);
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
         })
         .await;
@@ -155,36 +162,45 @@ mod tests {
     use kube::core::Status;
     use std::cell::Cell;
 
-    /// How often a request is made that the API server answers with this code, until it answers well at the third time.
-    async fn made(code: u16) -> (u32, bool) {
+    fn refused(code: u16) -> kube::Error {
+        kube::Error::Api(Box::new(Status::failure("no", "Test").with_code(code)))
+    }
+
+    /// How often a request is made that fails until the third time, and whether that was well.
+    async fn made(cancel: &CancellationToken, error: impl Fn() -> kube::Error) -> (u32, bool) {
         let made = Cell::new(0);
-        let answered = again(async || {
+        let answered = again(AGREEING, cancel, async || {
             made.set(made.get() + 1);
             if made.get() == 3 {
                 return Ok(());
             }
-            let status = Status::failure("no", "Test").with_code(code);
-            Err(kube::Error::Api(Box::new(status)))
+            Err(error())
         });
         let answered = answered.await.is_ok();
         (made.get(), answered)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_asked_again() {
-        assert_eq!(made(500).await, (3, true));
-        for refused in [403, 404, 409, 429] {
-            assert_eq!(made(refused).await, (1, false), "{refused}");
+        let cancel = CancellationToken::new();
+        for code in [429, 500, 503, 504] {
+            assert_eq!(made(&cancel, || refused(code)).await, (3, true), "{code}");
         }
+        for code in [403, 404, 409, 422] {
+            assert_eq!(made(&cancel, || refused(code)).await, (1, false), "{code}");
+        }
+        let lost = || kube::Error::Service("connection closed".into());
+        assert_eq!(made(&cancel, lost).await, (3, true));
+        cancel.cancel();
+        assert_eq!(made(&cancel, lost).await, (1, false));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn patience_has_an_end() {
-        let status = || Status::failure("no", "Test").with_code(500);
-        let asked: Result<(), _> = again_for(Duration::ZERO, async || {
-            Err(kube::Error::Api(Box::new(status())))
-        })
-        .await;
+        let began = Instant::now();
+        let cancel = CancellationToken::new();
+        let asked = again(AGREEING, &cancel, std::future::pending::<Result<(), _>>).await;
         assert!(asked.is_err());
+        assert!(began.elapsed() < AGREEING + ANSWER);
     }
 }

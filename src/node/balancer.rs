@@ -10,9 +10,9 @@ use std::fmt::Write as _;
 /// configuration, and who is not there does not answer.
 ///
 /// New connections to one that does not take them go to another soon: it has the fewest, and would get all of them until its
-/// loss is known. Those to one that is lost are ended by TCP itself, when it has acknowledged nothing for some seconds, or
-/// clients would wait for it; those that stand still are not, as watches may, nor those to a master that is frozen, whose
-/// kernel answers. HAProxy could end them when it marks a server as down, but of those that it is just making then some
+/// loss is known. Those to one that is lost are ended by TCP itself, or clients would wait for it: by these probes where
+/// nothing is on the way, else by [`SYSCTLS`]. Those that stand still are not, as watches may, nor those to a master that is
+/// frozen or that does not read on: its kernel answers. HAProxy could end them when it marks a server as down, but of those that it is just making then some
 /// are never ended, nor made (3.0.11, where the server's address answers nothing; seen in every second loss of a master).
 const HEAD: &str = "\
 # Written by `local-cluster`.
@@ -31,7 +31,7 @@ defaults
     srvtcpka-idle 2s
     srvtcpka-intvl 1s
     srvtcpka-cnt 3
-    timeout connect 500ms
+    timeout connect 1s
     timeout check 2s
     timeout client 24h
     timeout server 24h
@@ -44,8 +44,12 @@ backend masters
     option httpchk
     http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
     http-check expect status 200
-    default-server check check-ssl verify none inter 1s fastinter 200ms downinter 300ms fall 2 rise 1 tcp-ut 3s
+    default-server check check-ssl verify none inter 1s fastinter 200ms downinter 300ms fall 2 rise 1
 ";
+
+/// Of the container's network: what was sent is given up when none of it is acknowledged in 6 s, in place of a quarter of
+/// an hour. HAProxy's own limit for that counts the time in which the other side does not read, too.
+pub const SYSCTLS: [(&str, &str); 1] = [("net.ipv4.tcp_retries2", "4")];
 
 /// The whole configuration.
 pub(super) fn configuration(spec: &ClusterSpec) -> String {

@@ -4,18 +4,26 @@
 
 use crate::cluster::ClusterSpec;
 use crate::error::Error;
-use crate::node::access::again;
+use crate::node::access::{AGREEING, again};
 use futures_util::future;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 /// Sets `spec.podCIDRs` of each node that has none yet. It cannot be changed later.
-pub async fn assign(client: &Client, spec: &ClusterSpec) -> Result<(), Error> {
+pub async fn assign(
+    client: &Client,
+    spec: &ClusterSpec,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
     let doing = || "tell the API server the nodes' pod ranges".to_owned();
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = again(async || nodes.list(&ListParams::default()).await).await;
+    let listed = again(AGREEING, cancel, async || {
+        nodes.list(&ListParams::default()).await
+    })
+    .await;
     let listed = listed.map_err(|source| Error::other(doing(), source))?;
     let without = listed.items.iter().filter(|node| {
         node.spec
@@ -37,7 +45,9 @@ pub async fn assign(client: &Client, spec: &ClusterSpec) -> Result<(), Error> {
         let patch = Patch::Merge(json!({ "spec": { "podCIDR": range, "podCIDRs": [range] } }));
         let nodes = &nodes;
         async move {
-            let patched = again(async || nodes.patch(name, &PatchParams::default(), &patch).await);
+            let patched = again(AGREEING, cancel, async || {
+                nodes.patch(name, &PatchParams::default(), &patch).await
+            });
             patched.await.map(|_| ())
         }
     });

@@ -197,8 +197,7 @@ fn raise(
     // With a new master nobody knows the nodes that there were. Where it stays, its API server has to forget them, or
     // kubeadm would refuse to join a node whose namesake still counts as Ready.
     let lone = spec.load_balancer.is_none();
-    let (mut left_over, mut volumes) = (Vec::new(), Vec::new());
-    let mut renewed: Vec<NodeSpec> = Vec::new();
+    let (mut left_over, mut volumes, mut known) = (Vec::new(), Vec::new(), Vec::new());
     if anew {
         left_over =
             steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RemoveNode(node.clone())));
@@ -208,12 +207,11 @@ fn raise(
             (node.role == Role::Worker || !lone).then(|| Step::CreateVolume(node.clone()))
         });
     } else {
-        let remade = fates.iter().filter(|(_, fate)| *fate == Fate::Remake);
-        renewed = remade.map(|(node, _)| (*node).clone()).collect();
+        known = steps(&|node, fate| (fate == Fate::Remake).then(|| Step::RenewNode(node.clone())));
     }
-    let (masters_renewed, workers_renewed): (Vec<_>, Vec<_>) = renewed
-        .into_iter()
-        .partition(|node| node.role == Role::Master);
+    let is_master =
+        |step: &Step| matches!(step, Step::RenewNode(node) if node.role == Role::Master);
+    let (members, known): (Vec<Step>, Vec<Step>) = known.into_iter().partition(is_master);
     // A worker that boots beside the API server takes the processors from it, and has nothing to do before it answers.
     let mut workers = create(Role::Worker);
     let joining: Vec<&NodeSpec> = fates
@@ -258,10 +256,9 @@ fn raise(
         ("api server", first),
     ]);
     // One after another: etcd gives up and takes one member at a time.
-    for node in masters_renewed {
-        all.extend(renewal(&[node]));
-    }
-    all.extend(renewal(&workers_renewed));
+    let members = members.into_iter();
+    all.extend(members.flat_map(|step| stages([("left over", vec![step])])));
+    all.extend(stages([("left over", known)]));
     all.extend(joining.into_iter().flat_map(|node| {
         stages([
             ("join master", vec![Step::JoinMaster(node.clone())]),
@@ -274,16 +271,6 @@ fn raise(
         ("join", wait(Role::Worker)),
     ]));
     all
-}
-
-/// Takes out what is left of nodes that are made anew. Their volumes are there again at once: a run that is killed leaves a
-/// cluster of which is known which nodes it is to have.
-fn renewal(nodes: &[NodeSpec]) -> Vec<Stage> {
-    let of = |step: fn(NodeSpec) -> Step| nodes.iter().cloned().map(step).collect();
-    stages([
-        ("left over", of(Step::RetireNode)),
-        ("volumes", of(Step::CreateVolume)),
-    ])
 }
 
 /// What is to be done about the load balancer. It has no phases, and no state but its file.

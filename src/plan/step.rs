@@ -32,7 +32,7 @@ pub enum Step {
     RemoveNetwork(String),
     /// Make the cluster's network.
     CreateNetwork,
-    /// Make the volume of a worker that is to come: from now on the cluster is known to have it.
+    /// Make the volume of a node that is to come: from now on the cluster is known to have it.
     CreateVolume(NodeSpec),
     /// Remove a node that was left half-done, or whose master is made anew, with its volume.
     RemoveNode(NodeSpec),
@@ -79,6 +79,8 @@ pub enum Step {
     DrainNode(NodeSpec),
     /// Remove a node that Kubernetes knows: its container, what Kubernetes has of it, its volume.
     RetireNode(NodeSpec),
+    /// Remove one that is made anew: its volume is there again at once, empty, so that the cluster is still known to have it.
+    RenewNode(NodeSpec),
 }
 
 impl fmt::Display for Step {
@@ -148,7 +150,7 @@ impl fmt::Display for Step {
                 write!(formatter, "let ordinary pods run on {}", node.container)
             }
             Self::DrainNode(node) => write!(formatter, "drain {}", node.container),
-            Self::RetireNode(node) => write!(
+            Self::RetireNode(node) | Self::RenewNode(node) => write!(
                 formatter,
                 "remove {} and what Kubernetes knows of it",
                 node.container

@@ -365,8 +365,6 @@ fn an_addition_leaves_the_other_nodes_alone() {
     insta::assert_snapshot!(render(&addition(&wanted.spec, &added, &observed)), @r"
     [left over]
       remove kube-node-5 and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-node-5-data
     [workers]
       create kube-node-3 at 10.192.0.5
       create kube-node-5 at 10.192.0.7
@@ -390,8 +388,6 @@ fn a_killed_run_leaves_the_volumes_of_the_workers_that_are_to_come() {
       wait for the API server on kube-master
     [left over]
       remove kube-node-1 and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-node-1-data
     [workers]
       create kube-node-1 at 10.192.0.3
       see that CoreDNS has two replicas
@@ -409,8 +405,6 @@ fn a_volume_without_its_container_is_of_a_run_that_was_killed() {
     }), @r"
     [left over]
       remove kube-node-1 and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-node-1-data
     [workers]
       create kube-node-1 at 10.192.0.3
       see that CoreDNS has two replicas
@@ -424,8 +418,6 @@ fn a_container_that_was_never_started_may_lack_files() {
     insta::assert_snapshot!(with_node("kube-node-1", stopped(State::Created)), @r"
     [left over]
       remove kube-node-1 and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-node-1-data
     [workers]
       create kube-node-1 at 10.192.0.3
       see that CoreDNS has two replicas
@@ -439,8 +431,6 @@ fn a_worker_whose_phases_have_failed_is_made_anew() {
     insta::assert_snapshot!(with_node("kube-node-1", running(Phases::Failed)), @r"
     [left over]
       remove kube-node-1 and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-node-1-data
     [workers]
       create kube-node-1 at 10.192.0.3
       see that CoreDNS has two replicas

@@ -146,7 +146,9 @@ async fn what_is_left_of_a_node_is_forgotten() {
         ),
         ("DELETE /api/v1/namespaces/default/pods/agent", status(200)),
     ]);
-    forget(&client(&fake), "kube-node-1").await.unwrap();
+    forget(&client(&fake), "kube-node-1", &CancellationToken::new())
+        .await
+        .unwrap();
     let removed = fake.only("DELETE /api/v1/namespaces/default/pods/agent");
     assert_eq!(removed.json()["gracePeriodSeconds"], 0);
     assert!(

@@ -78,8 +78,6 @@ fn a_master_that_is_lost_is_added_again() {
     insta::assert_snapshot!(lost(true), @r"
     [left over]
       remove kube-master and what Kubernetes knows of it
-    [volumes]
-      create the volume kube-master-data
     [join master]
       add kube-master at 10.192.0.2 to the control plane
     [control plane]
