@@ -148,8 +148,8 @@ pub async fn forget(client: &Client, node: &str, cancel: &CancellationToken) -> 
         Api::<Node>::all(client.clone()),
         Api::<Pod>::all(client.clone()),
     );
-    let now = DeleteParams::default();
-    let deleted = again(AGREEING, cancel, async || nodes.delete(node, &now).await);
+    let how = DeleteParams::default();
+    let deleted = again(AGREEING, cancel, async || nodes.delete(node, &how).await);
     gone_is_fine(deleted.await).map_err(doing)?;
     let of_node = ListParams::default().fields(&of(node));
     let listed = again(AGREEING, cancel, async || all.list_metadata(&of_node).await).await;

@@ -77,14 +77,20 @@ impl Names {
         format!("{container}-data")
     }
 
-    /// Whether a data volume of the container may have this name: a restore makes one beside the first, with a number.
-    pub fn is_volume(&self, volume: &str, container: &str) -> bool {
+    /// All names that data volumes of the container may have: a restore makes one beside the first, with a number.
+    pub fn volumes(&self, container: &str) -> impl Iterator<Item = String> + use<> {
         let first = self.volume(container);
-        let rest = volume.strip_prefix(&first);
-        rest.is_some_and(|rest| {
-            let number = rest.strip_prefix('.');
-            rest.is_empty() || number.is_some_and(|number| number.parse::<u32>().is_ok())
-        })
+        std::iter::once(first.clone())
+            .chain((2..).map(move |number: u32| format!("{first}.{number}")))
+    }
+
+    /// The name of the first data volume of the container that has this one. No other name of ours ends in a number after a
+    /// dot, but those of snapshots, which are no node's.
+    pub fn first_volume(volume: &str) -> &str {
+        match volume.rsplit_once('.') {
+            Some((first, number)) if number.parse::<u32>().is_ok() => first,
+            _ => volume,
+        }
     }
 
     /// The volume of the snapshot with this name. No label has a dot in it, so no two clusters have the same.
@@ -95,11 +101,10 @@ impl Names {
     /// The masters and workers of whom there is something among these containers and volumes. A volume alone counts: it
     /// comes before its container, and goes after it.
     pub fn members_among<'name>(&self, found: impl IntoIterator<Item = &'name str>) -> Members {
-        let found: BTreeSet<&str> = found.into_iter().collect();
+        let found: BTreeSet<&str> = found.into_iter().map(Self::first_volume).collect();
         members(|name| {
             let container = self.container(name);
-            let is_its = |name: &&str| *name == container || self.is_volume(name, &container);
-            found.iter().any(is_its)
+            found.contains(container.as_str()) || found.contains(self.volume(&container).as_str())
         })
     }
 

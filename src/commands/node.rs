@@ -112,7 +112,7 @@ impl Change {
         let waiting = async {
             let (patience, cancel) = (Patience::NEW, &self.cancel);
             ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
-            pod_ranges::assign(&client, spec, &self.cancel).await
+            pod_ranges::assign(&client, spec, cancel).await
         };
         execute::stage("ready", reporter, &mut times, waiting).await?;
         reporter.finished(times, self.began.elapsed(), Vec::new());

@@ -148,7 +148,8 @@ impl Standing {
     pub(super) fn name_volumes(&self, spec: &mut ClusterSpec) {
         let volumes = self.data_volumes();
         for node in &mut spec.nodes {
-            let is_left = |volume: &&String| spec.names.is_volume(volume, &node.container);
+            let first = spec.names.volume(&node.container);
+            let is_left = |volume: &&String| Names::first_volume(volume) == first;
             let left = || self.volumes.iter().find(is_left);
             if let Some(volume) = volumes.get(&node.container).or_else(left) {
                 node.volume.clone_from(volume);
@@ -165,10 +166,8 @@ impl Standing {
 
     /// A name for another data volume of this container.
     pub(super) fn free_volume(&self, container: &str, names: &Names) -> String {
-        let first = names.volume(container);
-        let others = (2..).map(|number| format!("{first}.{number}"));
-        std::iter::once(first.clone())
-            .chain(others)
+        names
+            .volumes(container)
             .find(|name| !self.volumes.contains(name) && !self.stray.contains(name))
             .unwrap_or_default()
     }

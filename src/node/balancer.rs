@@ -12,8 +12,9 @@ use std::fmt::Write as _;
 /// New connections to one that does not take them go to another soon: it has the fewest, and would get all of them until its
 /// loss is known. Those to one that is lost are ended by TCP itself, or clients would wait for it: by these probes where
 /// nothing is on the way, else by [`SYSCTLS`]. Those that stand still are not, as watches may, nor those to a master that is
-/// frozen or that does not read on: its kernel answers. HAProxy could end them when it marks a server as down, but of those that it is just making then some
-/// are never ended, nor made (3.0.11, where the server's address answers nothing; seen in every second loss of a master).
+/// frozen or that does not read on: its kernel answers. HAProxy could end them when it marks a server as down, but of those
+/// that it is just making then some are never ended, nor made (3.0.11, where the server's address answers nothing; seen in
+/// every second loss of a master).
 const HEAD: &str = "\
 # Written by `local-cluster`.
 global
