@@ -4,6 +4,7 @@
 //! into together with the file and the environment, so that all problems are told at once.
 
 mod dump;
+mod duration;
 mod e2e;
 mod flags;
 mod node;

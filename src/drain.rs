@@ -100,7 +100,7 @@ fn late(node: &str, drain: Drain, missing: &str) -> Error {
     Error::with_hint(
         format!("cannot drain {node} within {seconds} s: {missing}"),
         format!(
-            "give it more time with `node remove {node} --timeout SECONDS`, or stop its container first: a node that does \
+            "give it more time with `node remove {node} --timeout 10m`, or stop its container first: a node that does \
              not run is not drained; `kubectl uncordon {node}` lets pods come back"
         ),
     )

@@ -1,8 +1,11 @@
 //! What can be typed about dumps.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+
+use super::duration;
 
 pub(super) const HELP: &str = "\
 Without `--to` and `--tar` it is printed as one text, which `split-dump` takes
@@ -36,10 +39,9 @@ pub struct DumpArgs {
 /// How long collecting may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct DumpTime {
-    /// How long collecting may take; 15 and more for more nodes if not given
-    #[arg(long, value_name = "SECONDS")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: Option<u64>,
+    /// How long collecting may take: `1m`; 15s, or more for many nodes, if not given
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub timeout: Option<Duration>,
 }
 
 /// What can be given with `split-dump` and `split-dump64`.

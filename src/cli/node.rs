@@ -1,7 +1,10 @@
 //! What can be typed about a cluster's nodes.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
+use super::duration;
 use crate::cluster::MAX_WORKERS;
 
 /// What to do about the nodes of a cluster.
@@ -37,9 +40,9 @@ pub struct NodeRemoveArgs {
     /// The nodes: `kube-node-1`..., and any of several masters
     #[arg(required = true, value_name = "NODE")]
     pub nodes: Vec<String>,
-    /// How long pods may take to end, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub timeout: u64,
+    /// How long pods may take to end
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse)]
+    pub timeout: Duration,
     /// Remove pods, too, that nobody would make again elsewhere
     #[arg(long)]
     pub force: bool,

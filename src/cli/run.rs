@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::UpArgs;
+use super::{UpArgs, duration};
 use crate::run::unit;
 
 pub(super) const HELP: &str = "\
@@ -27,7 +27,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub up: UpArgs,
     /// End by itself after so long, counted from the start: `90s`, `1h 30m`
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     #[arg(help_heading = RUN)]
     pub timeout: Option<Duration>,
     /// Where to tell of the cluster by HTTP; whoever gets there may end the run
@@ -44,22 +44,6 @@ pub struct RunArgs {
 }
 
 const RUN: &str = "Run";
-
-/// How long a run may last.
-const LONGEST: Duration = Duration::from_hours(31 * 24);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("a run that ends at once does nothing".to_owned()),
-        // `2M` is two months to the library, and a slip of the finger to people.
-        Ok(duration) if duration > LONGEST => {
-            let long = humantime::format_duration(duration);
-            Err(format!("that is {long}; a run lasts 31 days at most"))
-        }
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; give it as in `45m` or `1h 30m`")),
-    }
-}
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let fault = |_| "give an address, no name, and a port, as in `127.0.0.1:8989`".to_owned();

@@ -90,9 +90,7 @@ async fn dump(session: &Session, target: &Target<'_>, time: &DumpTime) -> Result
     make_directory(directory).map_err(unwritten)?;
     let spool = Arc::new(Spool::new(directory.to_owned()));
     let more = u32::try_from(subject.nodes.len().saturating_sub(3)).unwrap_or(u32::MAX);
-    let limit = time
-        .timeout
-        .map_or(TIME + TIME_OF_NODE * more, Duration::from_secs);
+    let limit = time.timeout.unwrap_or(TIME + TIME_OF_NODE * more);
     let began = Instant::now();
     own_files(session, &identity, &spool).map_err(unwritten)?;
     // It is waited for also when it is cancelled: what it has made on the engine is removed.

@@ -250,7 +250,7 @@ pub(super) async fn remove(session: &Session, arguments: &NodeRemoveArgs) -> Res
     }
     let stages = plan::removal(&spec, &gone, &observed);
     let drain = Drain {
-        patience: Duration::from_secs(arguments.timeout),
+        patience: arguments.timeout,
         force: arguments.force,
     };
     // Nodes that do not run were not ready before, either.

@@ -60,9 +60,9 @@ fn what_cannot_be_is_refused() {
     --timeout soon
         error: invalid value 'soon' for '--timeout <DURATION>': expected number at 0; give it as in `45m` or `1h 30m`
     --timeout 0s
-        error: invalid value '0s' for '--timeout <DURATION>': a run that ends at once does nothing
+        error: invalid value '0s' for '--timeout <DURATION>': what ends at once does nothing
     --timeout 2M
-        error: invalid value '2M' for '--timeout <DURATION>': that is 2months; a run lasts 31 days at most
+        error: invalid value '2M' for '--timeout <DURATION>': that is 2months; 31 days are the longest
     --listen 8989
         error: invalid value '8989' for '--listen <ADDRESS:PORT>': give an address, no name, and a port, as in `127.0.0.1:8989`
     --listen localhost:8989

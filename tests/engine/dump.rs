@@ -77,7 +77,7 @@ fn what_hangs_is_cut_off_and_what_came_is_kept() {
         "GET /containers/kube-node-1/logs",
         Answer::Unfinished(frames(&[(1, "it has spoken\n")])),
     );
-    let ended = run(&fake, &["dump", "--timeout", "1"]);
+    let ended = run(&fake, &["dump", "--timeout", "1s"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(
         ended.stdout.contains("\nit has spoken\n"),
@@ -266,7 +266,7 @@ async fn an_interrupted_dump_leaves_nothing() {
     );
     let home = tempfile::tempdir().unwrap();
     let child = Command::new(assert_cmd::cargo::cargo_bin("local-cluster"))
-        .args(["dump", "--timeout", "600"])
+        .args(["dump", "--timeout", "10m"])
         .env("HOME", home.path())
         .env("DOCKER_HOST", fake.address())
         .stdout(Stdio::piped())

@@ -1,0 +1,20 @@
+//! Times as they are typed: `90s`, `1h 30m`.
+
+use std::time::Duration;
+
+/// The longest time that is taken for what was meant.
+const LONGEST: Duration = Duration::from_hours(31 * 24);
+
+/// A time with its unit, above zero.
+pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("what ends at once does nothing".to_owned()),
+        // `2M` is two months to the library, and a slip of the finger to people.
+        Ok(duration) if duration > LONGEST => {
+            let long = humantime::format_duration(duration);
+            Err(format!("that is {long}; 31 days are the longest"))
+        }
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; give it as in `45m` or `1h 30m`")),
+    }
+}
