@@ -50,14 +50,12 @@ impl Tally {
             (rest.starts_with('[') && rest.ends_with("seconds]")).then_some(rest)
         };
         if let Some(rest) = ended("•").or_else(|| ended("S")) {
+            // It was broken off with the run, and has come to no result.
+            if rest.starts_with("[INTERRUPTED]") {
+                return Seen::Nothing;
+            }
             self.done += 1;
-            let bad = [
-                "[FAILED]",
-                "[PANICKED!]",
-                "[TIMEDOUT]",
-                "[INTERRUPTED]",
-                "[ABORTED]",
-            ];
+            let bad = ["[FAILED]", "[PANICKED!]", "[TIMEDOUT]", "[ABORTED]"];
             if bad.iter().any(|bad| rest.starts_with(bad)) {
                 self.failed += 1;
                 self.name_follows = true;
@@ -87,6 +85,8 @@ SSSS
 [sig-apps] Deployment [It] should run [Conformance]
 S [SKIPPED] [0.010 seconds]
 [sig-node] Pods not here
+• [INTERRUPTED] [3.456 seconds]
+[sig-node] Pods [It] should be broken off [Conformance]
 • not the end of anything [1.0 seconds] of it
 "
         .lines()
