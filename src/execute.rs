@@ -3,6 +3,7 @@
 mod cluster;
 mod images;
 pub mod members;
+mod overlay;
 pub mod snapshot;
 pub mod transfer;
 
@@ -200,10 +201,11 @@ async fn perform(step: &Step, work: &Work<'_>, making: Option<&Making<'_>>) -> R
         Step::BuildBuilder => images::build_builder(work).await,
         Step::BuildNodeBase => images::build_node_base(work).await,
         Step::BuildPrograms(programs) => images::build_programs(work, programs).await,
-        Step::Download => images::download(work).await.map(|_| ()),
-        Step::InstallPrograms => images::install_programs(work).await,
+        Step::Download(names) => overlay::download(work, names).await.map(|_| ()),
+        Step::InstallPrograms => overlay::install_programs(work).await,
         Step::FillPreload => images::fill_preload(work).await,
-        Step::BuildTests(suite) => images::build_tests(work, suite).await,
+        Step::BuildTests(image) => images::build_tests(work, image).await,
+        Step::InstallTests(suite) => overlay::install_tests(work, suite).await,
         Step::AssembleTests(suite) => images::assemble_tests(work, suite).await,
         Step::RemoveNetwork(name) => plainly(step, work.engine.remove_network(name).await),
         Step::CreateNetwork => cluster::create_network(work, making()?).await,

@@ -3,9 +3,10 @@
 
 pub mod base;
 pub mod context;
+pub mod mirror;
 
 use crate::cluster::KubernetesVersion;
-use crate::e2e::suite::Suite;
+use crate::e2e::suite::BuiltSuite;
 use crate::source::modules::{Component, components};
 use base::BaseChoice;
 use sha2::{Digest, Sha256};
@@ -93,7 +94,7 @@ pub struct ImagePlan {
     /// Built for the preloaded images alone.
     pub image_programs: Vec<Programs>,
     /// The tests of Kubernetes, where their images are preloaded.
-    pub tests: Option<Suite>,
+    pub tests: Option<BuiltSuite>,
 }
 
 impl ImagePlan {
@@ -135,30 +136,27 @@ impl ImagePlan {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        // A mirror may have other files under the same version.
-        let (url, registry) = match &inputs.origin {
-            Origin::Release { url, registry } => (url.as_str(), registry.as_str()),
-            Origin::Modules => ("", ""),
+        // A mirror may have other files under the same version, and nodes look there for images.
+        let (url, mirror) = match &inputs.origin {
+            Origin::Release { url, registry } => (url.as_str(), mirror::hosts_file(registry)),
+            Origin::Modules => ("", None),
         };
-        let version = inputs.version.to_string();
-        let node_key = digest(&[
+        let (node_folders, version) = (folders(&node_programs), inputs.version.to_string());
+        let mut node = vec![
             node_base_key.as_bytes(),
-            folders(&node_programs).as_bytes(),
+            node_folders.as_bytes(),
             inputs.origin.name().as_bytes(),
             url.as_bytes(),
             version.as_bytes(),
-        ]);
+        ];
+        node.extend(mirror.iter().map(|file| file.data.as_ref()));
+        let node_key = digest(&node);
         let base = format!("{REPOSITORY}/base:{base_key}");
         let wants_tests = inputs.preload.iter().any(|name| name == PRELOAD_TESTS);
-        let tests = wants_tests.then(|| Suite::new(inputs, &base, &built_by));
+        let tests = wants_tests.then(|| BuiltSuite::new(inputs, &base, &built_by));
         let tests = tests.flatten();
         let (of_images, extras) = (folders(&image_programs), inputs.preload.join(" "));
-        let mut preload = vec![
-            node_key.as_bytes(),
-            of_images.as_bytes(),
-            registry.as_bytes(),
-            extras.as_bytes(),
-        ];
+        let mut preload = vec![node_key.as_bytes(), of_images.as_bytes(), extras.as_bytes()];
         preload.extend(tests.iter().map(|suite| suite.layout.as_bytes()));
         let preload_key = digest(&preload);
         Self {

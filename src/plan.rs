@@ -12,6 +12,7 @@ use crate::cluster::{Difference, NodeSpec, Role};
 use crate::engine::State;
 use crate::image::{ImagePlan, Origin};
 use crate::node::phases::Phases;
+use crate::source::release;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -105,7 +106,7 @@ pub fn plan_images(images: &ImagePlan, origin: &Origin, observed: &Observed) -> 
     let programs = programs.into_iter().map(Step::BuildPrograms);
     let programs = programs.map(|step| Stage::when(true, "programs", step));
     let made = [
-        Stage::when(download, "download", Step::Download),
+        Stage::when(download, "download", Step::Download(&release::BINARIES)),
         Stage::when(node_missing, "node image", Step::InstallPrograms),
     ];
     let tests = images.tests.as_ref().filter(|_| preload_missing);

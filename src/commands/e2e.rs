@@ -18,7 +18,7 @@ use crate::engine::{Engine, Found, Job, Mount, State};
 use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
-use crate::image::{CACHE_PATH, CACHE_VOLUME, job_labels};
+use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, job_labels};
 use crate::inventory::is_load_balancer;
 use crate::node::access::{self, Way};
 use crate::plan::Observed;
@@ -87,8 +87,7 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
         identity.node(&standing.containers, &way.publisher)?,
     )?;
     let spec = standing.spec(&identity)?;
-    let mut observed = Observed::default();
-    let (wanted, suite) = image::of_tests(session, &engine, spec.version, &mut observed).await?;
+    let (wanted, suite) = image::of_tests(session, spec.version, master)?;
     let (name, focus, skip) = match &arguments.command {
         Some(crate::cli::E2eCommand::Images(chosen)) => ("e2e images", &chosen.focus, &chosen.skip),
         None if serial => (
@@ -124,19 +123,22 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
     let work = surroundings.work(&engine, &facts, &wanted, &cancel, &session.reporter);
     let mut times = vec![("check".to_owned(), began.elapsed())];
     let _lock = session.lock_tests(&identity)?;
-    tests.make(&work, &observed, &mut times).await?;
+    tests.make(&work, &mut times).await?;
     let chosen = tests.list(&mut times).await?;
-    let asked = load::ask(&engine, &tests.nodes, &cancel);
-    let held = execute::stage("ask", &session.reporter, &mut times, asked).await?;
-    let absent = images::absent(&chosen.needs(), &held);
-    if list_images {
-        return tests.print_images(&chosen, &absent);
-    }
-    tests.tell_absent(&absent);
     if arguments.dry_run {
         return tests.print_specs(&chosen);
     }
-    tests.load(&chosen, &held, &mut times).await?;
+    let asked = load::ask(&engine, &tests.nodes, &cancel);
+    let held = execute::stage("ask", &session.reporter, &mut times, asked).await?;
+    let absent = images::absent(&chosen.needs(), &held);
+    let nowhere = tests.nowhere(&absent, &mut times).await?;
+    if list_images {
+        return tests.print_images(&chosen, &absent, &nowhere);
+    }
+    tests.tell_nowhere(&nowhere);
+    if let Suite::Built(suite) = &tests.suite {
+        tests.load(suite, &chosen, &held, &mut times).await?;
+    }
     let report = arguments.report.as_deref();
     let processes = if serial {
         1
@@ -177,14 +179,18 @@ fn processes() -> usize {
 
 impl Tests<'_> {
     /// Builds the tests and their images, where they are not there.
-    async fn make(
-        &self,
-        work: &Work<'_>,
-        observed: &Observed,
-        times: &mut Times,
-    ) -> Result<(), Error> {
+    async fn make(&self, work: &Work<'_>, times: &mut Times) -> Result<(), Error> {
         let _lock = self.session.lock_images(self.cancel).await?;
-        let stages = self.suite.plan(work.images, observed);
+        let mut observed = Observed::default();
+        image::observe(self.engine, &mut observed).await?;
+        let stages = self.suite.plan(work.images, &observed);
+        if let Origin::Release { url, .. } = &work.inputs.origin
+            && !stages.is_empty()
+        {
+            let version = self.spec.version;
+            let told = format!("the tests of Kubernetes {version} come from {url}");
+            self.session.reporter.note(told);
+        }
         execute::run(&stages, work, None, times).await
     }
 
@@ -192,21 +198,26 @@ impl Tests<'_> {
         let mut command = vec![
             "/usr/local/bin/run-tests".to_owned(),
             what.to_owned(),
-            self.suite.programs.path(),
+            self.suite.programs_path(),
             self.choice.focus.clone(),
             self.choice.skip.clone(),
         ];
         command.extend(more);
+        let cache = Mount {
+            volume: CACHE_VOLUME.to_owned(),
+            target: CACHE_PATH.to_owned(),
+            read_only: true,
+        };
+        let mounts = match self.suite {
+            Suite::Built(_) => vec![cache],
+            Suite::Released(_) => Vec::new(),
+        };
         Job {
             name,
-            image: self.suite.image.clone(),
+            image: self.suite.image().to_owned(),
             command,
             environment: Vec::new(),
-            mounts: vec![Mount {
-                volume: CACHE_VOLUME.to_owned(),
-                target: CACHE_PATH.to_owned(),
-                read_only: true,
-            }],
+            mounts,
             labels: job_labels(TESTS_JOB),
             rights: None,
             network: None,

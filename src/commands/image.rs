@@ -5,13 +5,13 @@ use super::preflight;
 use super::session::Session;
 use super::surroundings::Surroundings;
 use crate::cluster::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
-use crate::e2e::suite::{self, Suite};
+use crate::e2e::suite::{self, Origins, Suite};
 use crate::engine::{Engine, Facts, Found, State, label};
 use crate::error::{Error, exit_code};
 use crate::image::base::BaseChoice;
 use crate::image::{ImageInputs, ImagePlan, Origin, PRELOAD_TESTS};
 use crate::plan::{Observed, Stage, plan_images};
-use crate::settings::{Settings, SourceKind};
+use crate::settings::{Settings, SourceKind, reference};
 use crate::signal;
 use crate::snapshot::Snapshot;
 use crate::source::modules::proven_versions;
@@ -65,21 +65,26 @@ pub(super) fn unneeded(session: &Session, version: KubernetesVersion) -> Result<
     })
 }
 
-/// The tests of a version, and what they are built with, whatever the cluster itself is made of. `observed` is given
-/// the images.
-pub(super) async fn of_tests(
+/// The tests of a version, and what they are made with, for the cluster that has this node: if they can be, they are from
+/// where that is from.
+pub(super) fn of_tests(
     session: &Session,
-    engine: &Engine,
     version: KubernetesVersion,
-    observed: &mut Observed,
+    node: &Found,
 ) -> Result<(Wanted, Suite), Error> {
-    observe(engine, observed).await?;
+    let settings = session.settings()?;
     let ca_bundle = ca_bundle(&session.environment)?;
-    let mut inputs = inputs(session.settings()?, version, Origin::Modules, ca_bundle);
+    let origins = Origins {
+        kind: settings.source.kind,
+        cluster: release_of_node(&node.labels),
+        settings: release_of(settings),
+        said: reference::defaults().get("source.releaseUrl") != Some(&settings.source.release_url),
+    };
+    let mut inputs = inputs(settings, version, origins.choose(version), ca_bundle);
     inputs.preload = vec![PRELOAD_TESTS.to_owned()];
     let images = ImagePlan::new(&inputs);
-    let suite = images.tests.clone();
-    let suite = suite.ok_or_else(|| Error::message(suite::refusal(version)))?;
+    let suite = Suite::new(&inputs, &images);
+    let suite = suite.ok_or_else(|| suite::refusal(version, &inputs.origin))?;
     let wanted = Wanted {
         inputs,
         images,
@@ -138,10 +143,7 @@ pub(super) async fn wanted(
             && preloads.get(&images.preload).is_some_and(|whole| *whole)
     };
 
-    let release = Origin::Release {
-        url: settings.source.release_url.clone(),
-        registry: settings.source.image_registry.clone(),
-    };
+    let release = release_of(settings);
     let proven = proven_versions().any(|proven| proven == version);
     let origin = match settings.source.kind {
         SourceKind::Release => release,
@@ -169,7 +171,7 @@ pub(super) async fn wanted(
     };
     let (inputs, images) = plan(&origin);
     if inputs.preload.iter().any(|name| name == PRELOAD_TESTS) && images.tests.is_none() {
-        return Err(Error::message(suite::refusal(version)));
+        return Err(suite::refusal(version, &Origin::Modules));
     }
     observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
     let stages = plan_images(&images, &origin, observed);
@@ -197,6 +199,22 @@ fn inputs(
         },
         preload: settings.image.preload.clone(),
         ca_bundle,
+    }
+}
+
+/// The release that a node is of, by the labels of its image, which are its own, too.
+fn release_of_node(labels: &BTreeMap<String, String>) -> Option<Origin> {
+    Some(Origin::Release {
+        url: labels.get(label::RELEASE_URL)?.clone(),
+        registry: labels.get(label::IMAGE_REGISTRY)?.clone(),
+    })
+}
+
+/// The release that the settings mean.
+fn release_of(settings: &Settings) -> Origin {
+    Origin::Release {
+        url: settings.source.release_url.clone(),
+        registry: settings.source.image_registry.clone(),
     }
 }
 
@@ -293,7 +311,8 @@ fn ca_bundle(environment: &BTreeMap<String, String>) -> Result<Option<Vec<u8>>, 
     }
 }
 
-async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> {
+/// Notes which images of ours there are.
+pub(super) async fn observe(engine: &Engine, observed: &mut Observed) -> Result<(), Error> {
     let images = engine
         .images(&format!("{}/*", crate::image::REPOSITORY))
         .await;

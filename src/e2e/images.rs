@@ -24,8 +24,12 @@ const ASSEMBLED: [(&str, &str); 14] = [
 ];
 /// Images that are in every node.
 const KUBEADMS: [&str; 2] = ["Etcd", "Pause"];
-/// Images that are not meant to be had: a test wants to see them fail, or brings a password.
-const NEVER: [&str; 2] = ["InvalidRegistryImage", "AgnhostPrivate"];
+/// What only the names have of images that are not meant to be had: a test wants to see them fail, or brings a password.
+const NEVER: [&str; 3] = [
+    "invalid.registry.k8s.io/",
+    "gcr.io/k8s-authenticated-test/",
+    "gcr.io/authenticated-image-pulling/",
+];
 
 /// Where an image comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,27 +85,27 @@ impl Chosen {
     }
 
     /// The images that these tests may ask for: those that are named in the files of the chosen tests, and in the files
-    /// that help tests everywhere.
+    /// that help tests everywhere; all where it is not known which file names which.
     pub fn needs(&self) -> Vec<Need> {
         if self.specs.is_empty() {
             return Vec::new();
         }
         let needed = |file: &str| self.files.contains(file) || helps(file);
-        let ids: BTreeSet<&String> = self
-            .uses
-            .iter()
-            .filter(|(file, _)| needed(file))
-            .map(|(_, id)| id)
-            .collect();
+        let ids: BTreeSet<&String> = if self.uses.is_empty() {
+            self.images.keys().collect()
+        } else {
+            let used = self.uses.iter().filter(|(file, _)| needed(file));
+            used.map(|(_, id)| id).collect()
+        };
         let needs = ids.into_iter().filter_map(|id| {
+            // What is used besides images (functions of the package) has no name in the table.
+            let name = self.images.get(id)?.clone();
             let source = match ASSEMBLED.iter().find(|(known, _)| known == id) {
                 Some((_, note)) => Source::Assembled(note),
                 None if KUBEADMS.contains(&id.as_str()) => Source::Node,
-                None if NEVER.contains(&id.as_str()) => Source::Never,
+                None if NEVER.iter().any(|start| name.starts_with(start)) => Source::Never,
                 None => Source::Registry,
             };
-            // What is used besides images (functions of the package) has no name in the table.
-            let name = self.images.get(id)?.clone();
             Some(Need { name, source })
         });
         needs.collect()
@@ -167,5 +171,21 @@ what is this
             ]
         );
         assert!(Chosen::default().needs().is_empty());
+    }
+
+    #[test]
+    fn released_tests_may_ask_for_any_image() {
+        let mut chosen = Chosen::default();
+        for line in "spec [sig-network] Services should serve
+file k8s.io/kubernetes@v1.36.3/test/e2e/network/service.go
+image gcr.io/k8s-authenticated-test/agnhost:2.6 gcr.io/k8s-authenticated-test/agnhost:2.6
+image invalid.registry.k8s.io/invalid/alpine:3.1 invalid.registry.k8s.io/invalid/alpine:3.1
+image registry.k8s.io/e2e-test-images/agnhost:2.63.0 registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+            .lines()
+        {
+            chosen.take(line);
+        }
+        let sources: Vec<Source> = chosen.needs().iter().map(|need| need.source).collect();
+        assert_eq!(sources, [Source::Never, Source::Never, Source::Registry]);
     }
 }

@@ -24,6 +24,10 @@ pub const CACHE: &str = "local-cluster.cache";
 pub const RIGHTS: &str = "local-cluster.rights";
 /// On node images: the engine whose rights those are. An image may have come from elsewhere.
 pub const RIGHTS_OF: &str = "local-cluster.rights-of";
+/// On node images of a release: where its files come from.
+pub const RELEASE_URL: &str = "local-cluster.release-url";
+/// On node images of a release: where its images come from.
+pub const IMAGE_REGISTRY: &str = "local-cluster.image-registry";
 /// On snapshots' volumes: the name of the snapshot.
 pub const SNAPSHOT: &str = "local-cluster.snapshot";
 /// On snapshots' volumes: what it was made of, as JSON.

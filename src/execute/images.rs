@@ -1,22 +1,18 @@
 //! The images' steps.
 
 use super::Work;
-use crate::e2e::suite::Suite;
+use crate::e2e::suite::BuiltSuite;
 use crate::engine::{Build, Engine, EngineError, Facts, HOST_NETWORK, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
 use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
 use crate::report::{Event, Unit};
 use crate::source::modules::extra_image;
-use crate::source::release::{self, Release};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
-/// The node image's entry point, as its Dockerfile has it.
-pub(super) const ENTRYPOINT: &str = "/usr/local/lib/local-cluster/entrypoint";
-const LIBRARY: &str = "/usr/local/lib/local-cluster";
+pub(super) const LIBRARY: &str = "/usr/local/lib/local-cluster";
 
 pub(super) async fn obtain_base(work: &Work<'_>) -> Result<(), Error> {
     let ways = base::ways(&work.inputs.base);
@@ -55,13 +51,13 @@ pub(super) async fn build_node_base(work: &Work<'_>) -> Result<(), Error> {
     .await
 }
 
-pub(super) async fn build_tests(work: &Work<'_>, suite: &Suite) -> Result<(), Error> {
+pub(super) async fn build_tests(work: &Work<'_>, image: &str) -> Result<(), Error> {
     let context = context::tests(work.inputs.ca_bundle.as_deref());
-    build(work, &suite.image, context).await
+    build(work, image, context).await
 }
 
 /// Assembles the images of the tests into the cache volume.
-pub(super) async fn assemble_tests(work: &Work<'_>, suite: &Suite) -> Result<(), Error> {
+pub(super) async fn assemble_tests(work: &Work<'_>, suite: &BuiltSuite) -> Result<(), Error> {
     let job = Job {
         name: "local-cluster-assemble-tests".to_owned(),
         image: suite.image.clone(),
@@ -165,112 +161,6 @@ pub(super) async fn build_programs(work: &Work<'_>, programs: &Programs) -> Resu
         result.map_err(|source| Error::other(doing(), source)),
     )
     .await
-}
-
-/// Downloads the programs into the client's cache.
-pub(super) async fn download(work: &Work<'_>) -> Result<Vec<(&'static str, PathBuf)>, Error> {
-    let Origin::Release { url, .. } = &work.inputs.origin else {
-        return Ok(Vec::new());
-    };
-    let doing = || format!("download Kubernetes {} from {url}", work.inputs.version);
-    let release = Release::new(
-        url,
-        &work.inputs.version.tag(),
-        work.facts.go_architecture(),
-    )
-    .map_err(|source| Error::other(doing(), source))?;
-    let reporter = work.reporter.clone();
-    let progress = move |name: &str, done: u64, total: Option<u64>| {
-        reporter.send(Event::Progress {
-            item: name.to_owned(),
-            done,
-            total,
-            unit: Unit::Bytes,
-        });
-        if total == Some(done) {
-            reporter.send(Event::ProgressFinished {
-                item: name.to_owned(),
-            });
-        }
-    };
-    let client = crate::source::download::client()
-        .map_err(|source| Error::other("set up downloads", source))?;
-    let fetched =
-        release::fetch_binaries(&client, &release, &work.downloads, &progress, work.cancel)
-            .await
-            .map_err(|source| Error::other(doing(), source))?;
-    Ok(fetched
-        .into_iter()
-        .map(|binary| (binary.name, binary.file))
-        .collect())
-}
-
-pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
-    let doing = || format!("make image {}", work.images.node);
-    let refused = |source| Error::other(doing(), source);
-    let rights = work
-        .engine
-        .probe_rights(&work.images.node_base)
-        .await
-        .map_err(refused)?;
-    create_cache(work).await.map_err(refused)?;
-    let mut command = vec![format!("{LIBRARY}/install")];
-    command.extend(work.images.node_programs.iter().map(Programs::path));
-    let job = Job {
-        name: "local-cluster-install".to_owned(),
-        image: work.images.node_base.clone(),
-        command,
-        environment: Vec::new(),
-        mounts: vec![cache_mount(true)],
-        labels: crate::image::job_labels("install"),
-        rights: None,
-        network: None,
-    };
-    let result = async {
-        work.engine.create_job(&job).await.map_err(refused)?;
-        for (name, path) in download(work).await? {
-            upload_program(work, &job.name, name, path).await?;
-        }
-        work.engine
-            .follow_job(&job, work.cancel, |line| output(work, "install", line))
-            .await
-            .map_err(refused)?;
-        let (repository, tag) = work
-            .images
-            .node
-            .rsplit_once(':')
-            .unwrap_or((&work.images.node, "latest"));
-        let labels = rights_labels(&rights, work.facts);
-        work.engine
-            .commit(&job.name, repository, tag, &labels, ENTRYPOINT)
-            .await
-            .map_err(refused)
-    }
-    .await;
-    remove_job(work, &job.name, result).await
-}
-
-/// Streams one program into a container, at the place where a node has it.
-async fn upload_program(
-    work: &Work<'_>,
-    container: &str,
-    name: &str,
-    path: PathBuf,
-) -> Result<(), Error> {
-    let doing = || format!("copy {} into the node image", path.display());
-    let file = tokio::fs::File::open(&path)
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
-    let size = file
-        .metadata()
-        .await
-        .map_err(|source| Error::other(doing(), source))?
-        .len();
-    let stream = context::stream_one(&format!("usr/local/bin/{name}"), 0o755, size, file);
-    work.engine
-        .upload_stream(container, stream)
-        .await
-        .map_err(|source| Error::other(doing(), source))
 }
 
 pub(super) async fn fill_preload(work: &Work<'_>) -> Result<(), Error> {
@@ -380,14 +270,6 @@ pub(super) async fn seal(
     engine.run_job(&seal, None, cancel, |_| {}).await
 }
 
-/// What a node image says of the rights of its nodes.
-pub(super) fn rights_labels(rights: &Rights, facts: &Facts) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (label::RIGHTS.to_owned(), rights.to_string()),
-        (label::RIGHTS_OF.to_owned(), facts.id.clone()),
-    ])
-}
-
 /// The rights that a node image says its nodes get, where it says it of this engine.
 pub(super) fn known_rights(labels: &BTreeMap<String, String>, facts: &Facts) -> Option<Rights> {
     let ours = labels.get(label::RIGHTS_OF) == Some(&facts.id);
@@ -424,12 +306,12 @@ fn environment<'a>(variables: impl Iterator<Item = &'a (String, String)>) -> Fil
     File::new("run/local-cluster-environment", 0o600, text.into_bytes())
 }
 
-async fn create_cache(work: &Work<'_>) -> Result<(), EngineError> {
+pub(super) async fn create_cache(work: &Work<'_>) -> Result<(), EngineError> {
     let labels = BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]);
     work.engine.create_volume(CACHE_VOLUME, &labels).await
 }
 
-fn cache_mount(read_only: bool) -> Mount {
+pub(super) fn cache_mount(read_only: bool) -> Mount {
     Mount {
         volume: CACHE_VOLUME.to_owned(),
         target: CACHE_PATH.to_owned(),
@@ -438,12 +320,16 @@ fn cache_mount(read_only: bool) -> Mount {
 }
 
 /// Removes a job's container whatever came of it; the job's own failure is the one that is told.
-async fn remove_job(work: &Work<'_>, name: &str, result: Result<(), Error>) -> Result<(), Error> {
+pub(super) async fn remove_job(
+    work: &Work<'_>,
+    name: &str,
+    result: Result<(), Error>,
+) -> Result<(), Error> {
     let removed = work.engine.remove_container(name).await;
     result.and(removed.map_err(|source| Error::other(format!("remove container {name}"), source)))
 }
 
-fn output(work: &Work<'_>, source: &str, line: &str) {
+pub(super) fn output(work: &Work<'_>, source: &str, line: &str) {
     work.reporter.send(Event::Output {
         source: source.to_owned(),
         line: line.to_owned(),

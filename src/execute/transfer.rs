@@ -1,6 +1,7 @@
 //! What a snapshot needs, out of the engine into a file and back.
 
-use super::images::{ENTRYPOINT, known_rights, rights_labels, seal};
+use super::images::{known_rights, seal};
+use super::overlay::{ENTRYPOINT, rights_labels};
 use super::snapshot::SNAPSHOT_JOB;
 use crate::engine::{Engine, EngineError, Facts, Job, Mount, NO_NETWORK, Rights, label};
 use crate::image::job_labels;

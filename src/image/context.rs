@@ -81,9 +81,10 @@ const NODE: [Embedded; 36] = embedded!("images/node":
     0o755 "files/usr/local/lib/local-cluster/tunnel",
 );
 
-const TESTS: [Embedded; 3] = embedded!("images/tests":
+const TESTS: [Embedded; 4] = embedded!("images/tests":
     0o644 "Dockerfile",
     0o755 "assemble-tests",
+    0o755 "install-tests",
     0o755 "run-tests",
 );
 
@@ -188,6 +189,7 @@ mod tests {
         for (folder, table) in [
             ("images/builder", BUILDER.as_slice()),
             ("images/node", NODE.as_slice()),
+            ("images/tests", TESTS.as_slice()),
         ] {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let mut found = Vec::new();

@@ -123,7 +123,7 @@ fn each_input_changes_the_names_of_what_it_goes_into() {
     assert_eq!(
         changed(&release(), |inputs| inputs.origin =
             mirror("https://dl.k8s.io/release", "mirror:5000")),
-        ["preload"]
+        ["node", "preload"]
     );
 }
 

@@ -1,7 +1,7 @@
 //! The steps of which plans are made.
 
 use crate::cluster::{LoadBalancer, NodeSpec, Role};
-use crate::e2e::suite::Suite;
+use crate::e2e::suite::{BuiltSuite, ReleasedSuite};
 use crate::engine::Found;
 use crate::image::Programs;
 use crate::snapshot::Snapshot;
@@ -18,16 +18,18 @@ pub enum Step {
     BuildNodeBase,
     /// Build the programs of a Go module.
     BuildPrograms(Programs),
-    /// Download kubeadm, kubelet and kubectl.
-    Download,
+    /// Download files of the release.
+    Download(&'static [&'static str]),
     /// Find out which rights the engine gives, lay the programs over the node image.
     InstallPrograms,
     /// Fill the volume of unpacked images.
     FillPreload,
-    /// Build the image that Kubernetes' tests run in.
-    BuildTests(Suite),
+    /// Build the image with what Kubernetes' tests call.
+    BuildTests(String),
     /// Assemble the images that Kubernetes' tests ask for.
-    AssembleTests(Suite),
+    AssembleTests(BuiltSuite),
+    /// Lay the released tests over the image with what they call.
+    InstallTests(ReleasedSuite),
     /// Remove a network that an earlier cluster has left, and that does not fit the one to come.
     RemoveNetwork(String),
     /// Make the cluster's network.
@@ -96,10 +98,11 @@ impl fmt::Display for Step {
                     programs.component.name, programs.component.version
                 )
             }
-            Self::Download => write!(formatter, "download kubeadm, kubelet and kubectl"),
+            Self::Download(names) => write!(formatter, "download {}", names.join(", ")),
             Self::InstallPrograms => write!(formatter, "install the programs into the node image"),
             Self::FillPreload => write!(formatter, "unpack the preloaded images"),
-            Self::BuildTests(_) => write!(formatter, "build the image that the tests run in"),
+            Self::BuildTests(_) => write!(formatter, "build the image with what the tests call"),
+            Self::InstallTests(_) => write!(formatter, "install the tests into their image"),
             Self::AssembleTests(_) => write!(formatter, "assemble the images of the tests"),
             Self::RemoveNetwork(name) => {
                 write!(formatter, "remove network {name}, which is made anew")

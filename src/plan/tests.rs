@@ -145,7 +145,7 @@ fn nothing_is_there() {
     [programs]
       build containerd VERSION
     [download]
-      download kubeadm, kubelet and kubectl
+      download kubeadm, kubelet, kubectl
     [node image]
       install the programs into the node image
     [images]

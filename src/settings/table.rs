@@ -83,8 +83,8 @@ pub const SETTINGS: &[Setting] = &[
         "source.imageRegistry",
         "image-registry",
         Kind::Registry,
-        "Where the images of releases are: the official registry or a mirror of it; `http://` \
-         before it for one without TLS",
+        "Where the images of releases are, for the nodes too: the official registry or a mirror of \
+         it; `http://` before it for one without TLS",
     ),
     Setting::new(
         "source.goProxy",

@@ -1,4 +1,4 @@
-//! The released binaries of Kubernetes, from dl.k8s.io or a mirror laid out like it.
+//! The released programs of Kubernetes, from dl.k8s.io or a mirror laid out like it.
 
 #[cfg(test)]
 mod tests;
@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use reqwest::{StatusCode, Url};
 use semver::Version;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +17,16 @@ use super::download::{Download, DownloadError, RETRY, Retry, fetch_with, shown, 
 
 /// What a node runs outside of pods, and the client of the same version.
 pub const BINARIES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
+/// The archive of the programs that test Kubernetes.
+pub const TESTS_ARCHIVE: &str = "kubernetes-test";
+/// The tests, and what they call.
+pub const TESTS: [&str; 2] = [TESTS_ARCHIVE, "kubectl"];
 
 /// How long `auto` waits to learn whether releases can be had.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKSUM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the binaries of a release cannot be had.
+/// Why the files of a release cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// The base URL is none.
@@ -90,22 +95,22 @@ pub struct Release {
     architecture: String,
 }
 
-/// Where one binary of a release and its checksums are.
+/// Where one file of a release and its checksums are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BinaryUrls {
-    /// The binary's name.
+pub struct Urls {
+    /// The name of the binary, or of the archive.
     pub name: &'static str,
-    /// The binary.
-    pub binary: String,
+    /// The file.
+    pub file: String,
     /// The file with its SHA-256.
     pub sha256: String,
     /// The file with its SHA-512, for mirrors that have no other.
     pub sha512: String,
 }
 
-/// A binary that is there.
+/// A file that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binary {
+pub struct Fetched {
     /// Its name.
     pub name: &'static str,
     /// Where it lies.
@@ -114,8 +119,8 @@ pub struct Binary {
     pub sha256: String,
 }
 
-/// Told of each piece of a binary: its name, how much is there, and how much there will be.
-pub type BinaryProgress<'a> = &'a (dyn Fn(&'static str, u64, Option<u64>) + Send + Sync);
+/// Told of each piece of a file: its name, how much is there, and how much there will be.
+pub type FileProgress<'a> = &'a (dyn Fn(&'static str, u64, Option<u64>) + Send + Sync);
 
 impl Release {
     /// `base_url` is what stands before the version: `https://dl.k8s.io/release`. The version may lack its `v`.
@@ -147,89 +152,74 @@ impl Release {
         &self.version
     }
 
-    /// Where the binaries are.
-    pub fn urls(&self) -> [BinaryUrls; 3] {
-        BINARIES.map(|name| self.urls_of(name))
-    }
-
-    fn urls_of(&self, name: &'static str) -> BinaryUrls {
+    /// Where one of [`BINARIES`] or [`TESTS`] is.
+    pub fn urls(&self, name: &'static str) -> Urls {
         let Self {
             base_url,
             version,
             architecture,
         } = self;
-        let binary = format!("{base_url}/{version}/bin/linux/{architecture}/{name}");
-        BinaryUrls {
+        let file = if name == TESTS_ARCHIVE {
+            format!("{base_url}/{version}/{name}-linux-{architecture}.tar.gz")
+        } else {
+            format!("{base_url}/{version}/bin/linux/{architecture}/{name}")
+        };
+        Urls {
             name,
-            sha256: format!("{binary}.sha256"),
-            sha512: format!("{binary}.sha512"),
-            binary,
+            sha256: format!("{file}.sha256"),
+            sha512: format!("{file}.sha512"),
+            file,
         }
     }
 }
 
 /// Whether the release can be had from there; the error is the reason why not.
 pub async fn answers(client: &reqwest::Client, release: &Release) -> Result<(), ReleaseError> {
-    let urls = release.urls_of("kubeadm");
+    let urls = release.urls("kubeadm");
     checksum(client, &urls, PROBE_TIMEOUT).await.map(|_| ())
 }
 
-/// Fetches the binaries side by side into `<cache>/<digest>/<name>`; what is there already is only checked.
-pub async fn fetch_binaries(
-    client: &reqwest::Client,
-    release: &Release,
-    cache: &Path,
-    progress: BinaryProgress<'_>,
-    cancel: &CancellationToken,
-) -> Result<Vec<Binary>, ReleaseError> {
-    fetch_binaries_with(client, release, cache, progress, cancel, RETRY).await
-}
-
-async fn fetch_binaries_with(
-    client: &reqwest::Client,
-    release: &Release,
-    cache: &Path,
-    progress: BinaryProgress<'_>,
-    cancel: &CancellationToken,
-    retry: Retry,
-) -> Result<Vec<Binary>, ReleaseError> {
-    let [first, second, third] = release.urls().map(async |urls| {
-        let fetch = Fetch {
-            client,
-            cache,
-            progress,
-            cancel,
-            retry,
-        };
-        fetch.binary(&urls).await
-    });
-    let (first, second, third) = tokio::try_join!(first, second, third)?;
-    Ok(vec![first, second, third])
-}
-
 /// What the downloads of one release have in common.
-struct Fetch<'a> {
-    client: &'a reqwest::Client,
-    cache: &'a Path,
-    progress: BinaryProgress<'a>,
-    cancel: &'a CancellationToken,
-    retry: Retry,
+pub struct Fetch<'a> {
+    /// What asks.
+    pub client: &'a reqwest::Client,
+    /// Which release.
+    pub release: &'a Release,
+    /// The folder in which a file becomes `<digest>/<name>`; what is there already is only checked.
+    pub cache: &'a Path,
+    /// Who is told how far it is.
+    pub progress: FileProgress<'a>,
+    /// The wish to stop.
+    pub cancel: &'a CancellationToken,
 }
 
 impl Fetch<'_> {
-    async fn binary(&self, urls: &BinaryUrls) -> Result<Binary, ReleaseError> {
-        let name = urls.name;
-        let expected = self.checksum(urls).await?;
+    /// Fetches some of [`BINARIES`] and [`TESTS`] side by side.
+    pub async fn all(&self, names: &[&'static str]) -> Result<Vec<Fetched>, ReleaseError> {
+        self.all_with(names, RETRY).await
+    }
+
+    async fn all_with(
+        &self,
+        names: &[&'static str],
+        retry: Retry,
+    ) -> Result<Vec<Fetched>, ReleaseError> {
+        try_join_all(names.iter().map(|&name| self.one(name, retry))).await
+    }
+
+    async fn one(&self, name: &'static str, retry: Retry) -> Result<Fetched, ReleaseError> {
+        let urls = self.release.urls(name);
+        let expected = self.checksum(&urls, retry).await?;
         // Hexadecimal digits and a name of ours: neither can lead out of the cache.
         let file = self.cache.join(expected.hex()).join(name);
         let download = Download {
-            url: urls.binary.clone(),
+            url: urls.file,
             file: file.clone(),
             expected: expected.clone(),
             item: name.to_owned(),
         };
         let progress = |done, total| (self.progress)(name, done, total);
-        fetch_with(self.client, &download, &progress, self.cancel, self.retry).await?;
+        fetch_with(self.client, &download, &progress, self.cancel, retry).await?;
         let sha256 = match expected {
             Expected::Sha256(hex) => hex,
             Expected::Sha512(_) => {
@@ -240,10 +230,10 @@ impl Fetch<'_> {
                 })?
             }
         };
-        Ok(Binary { name, file, sha256 })
+        Ok(Fetched { name, file, sha256 })
     }
 
-    async fn checksum(&self, urls: &BinaryUrls) -> Result<Expected, ReleaseError> {
+    async fn checksum(&self, urls: &Urls, retry: Retry) -> Result<Expected, ReleaseError> {
         let cancelled = || DownloadError::Cancelled {
             item: urls.name.to_owned(),
         };
@@ -256,9 +246,9 @@ impl Fetch<'_> {
             };
             match result {
                 Err(ReleaseError::Download(error))
-                    if error.is_transient() && tries < self.retry.times =>
+                    if error.is_transient() && tries < retry.times =>
                 {
-                    tokio::time::sleep(self.retry.wait(tries)).await;
+                    tokio::time::sleep(retry.wait(tries)).await;
                     tries += 1;
                 }
                 result => return result,
@@ -267,10 +257,10 @@ impl Fetch<'_> {
     }
 }
 
-/// Asks for the SHA-256 of a binary, and for the SHA-512 where there is no such file.
+/// Asks for the SHA-256 of a file, and for the SHA-512 where there is none.
 async fn checksum(
     client: &reqwest::Client,
-    urls: &BinaryUrls,
+    urls: &Urls,
     timeout: Duration,
 ) -> Result<Expected, ReleaseError> {
     let item = format!("the checksum of {}", urls.name);

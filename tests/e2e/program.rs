@@ -229,7 +229,6 @@ pub(crate) fn load_into_engine(archive: &std::path::Path) {
 }
 
 /// The same with a body.
-#[cfg(feature = "e2e-all")]
 pub(crate) fn engine_with(method: &str, path: &str, body: &serde_json::Value) -> String {
     let more = [
         "-H",

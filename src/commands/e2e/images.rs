@@ -4,13 +4,31 @@ use super::{Tests, container};
 use crate::cli::Output;
 use crate::commands::load::{From, Loading};
 use crate::commands::print;
+use crate::e2e::suite::BuiltSuite;
 use crate::e2e::{Chosen, Need, Source};
 use crate::error::Error;
-use crate::execute::Times;
+use crate::execute::{self, Times};
 use crate::load::{Digest, Held};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+/// Prints those of its arguments, images, that no registry gives the node: each is resolved as its runtime would do it, by
+/// way of a mirror and of the runtime's proxies where there are such, and nothing of it is kept.
+const LOOK: &str = r#"
+proxies=/data/local-cluster/proxy.env
+if [ -e $proxies ]; then
+  # NAME="VALUE", for systemd and for no shell: a `$` is a `$`.
+  while IFS='=' read -r name value; do
+    value=${value#\"}
+    export "$name=${value%\"}"
+  done <$proxies
+fi
+for image; do
+  timeout 10 ctr content fetch-object --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 || echo "$image" &
+done
+wait
+"#;
 
 /// The images that only a registry has, and that not all nodes have.
 pub(super) fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
@@ -22,8 +40,40 @@ pub(super) fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
 }
 
 impl Tests<'_> {
-    pub(super) fn tell_absent(&self, absent: &[String]) {
-        if absent.is_empty() {
+    /// Those of the images that no registry gives a node.
+    pub(super) async fn nowhere(
+        &self,
+        absent: &[String],
+        times: &mut Times,
+    ) -> Result<Vec<String>, Error> {
+        let Some(node) = self.nodes.first().filter(|_| !absent.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let mut command = vec!["sh", "-c", LOOK, "sh"];
+        command.extend(absent.iter().map(String::as_str));
+        let looking = async {
+            let mut nowhere = BTreeSet::new();
+            let looked = self.engine.exec_lines(node, &command, |line| {
+                nowhere.insert(line.to_owned());
+            });
+            tokio::select! {
+                looked = looked => looked,
+                () = self.cancel.cancelled() => {
+                    return Err(Error::Interrupted { after: String::new() });
+                }
+            }
+            .map_err(|source| {
+                let doing = format!("see which images registries give {node}");
+                Error::other(doing, source)
+            })?;
+            let is_nowhere = |name: &&String| nowhere.contains(*name);
+            Ok(absent.iter().filter(is_nowhere).cloned().collect())
+        };
+        execute::stage("look", &self.session.reporter, times, Box::pin(looking)).await
+    }
+
+    pub(super) fn tell_nowhere(&self, nowhere: &[String]) {
+        if nowhere.is_empty() {
             return;
         }
         let hint = format!(
@@ -32,9 +82,9 @@ impl Tests<'_> {
         );
         self.session.reporter.warn(
             format!(
-                "some of these tests may ask for images that are not in the nodes and cannot be assembled; where no \
-                 registry has them either, such a test fails after minutes of waiting: {}",
-                absent.join(", ")
+                "some of these tests may ask for images that are not in the nodes, and that no registry gives them: such a \
+                 test fails after minutes of waiting: {}",
+                nowhere.join(", ")
             ),
             Some(&hint),
         );
@@ -43,6 +93,7 @@ impl Tests<'_> {
     /// Brings what was assembled into the nodes.
     pub(super) async fn load(
         &self,
+        suite: &BuiltSuite,
         chosen: &Chosen,
         held: &[Held],
         times: &mut Times,
@@ -64,11 +115,11 @@ impl Tests<'_> {
         };
         let from = From::Volume {
             container: name.clone(),
-            path: self.suite.layout_path(),
+            path: suite.layout_path(),
             names: names.clone(),
         };
         let loaded = async {
-            let wanted = self.assembled(&name).await?;
+            let wanted = self.assembled(suite, &name).await?;
             let mut wanted = wanted.iter().filter(|(name, _)| names.contains(*name));
             // By digest: nodes may have what was assembled under the same name before something of it was changed.
             if wanted.all(|(name, digest)| held.iter().all(|held| held.names(name, digest))) {
@@ -83,8 +134,12 @@ impl Tests<'_> {
     }
 
     /// What was assembled: names and the digests of their manifests.
-    async fn assembled(&self, container: &str) -> Result<BTreeMap<String, Digest>, Error> {
-        let path = format!("{}/index.json", self.suite.layout_path());
+    async fn assembled(
+        &self,
+        suite: &BuiltSuite,
+        container: &str,
+    ) -> Result<BTreeMap<String, Digest>, Error> {
+        let path = format!("{}/index.json", suite.layout_path());
         let files = self.files(container, &path, &["index.json"]).await;
         let doing = "read the list of the tests' images";
         let files = files.map_err(|source| Error::other(doing, source))?;
@@ -95,20 +150,25 @@ impl Tests<'_> {
     }
 
     /// `e2e images`.
-    pub(super) fn print_images(&self, chosen: &Chosen, absent: &[String]) -> Result<u8, Error> {
+    pub(super) fn print_images(
+        &self,
+        chosen: &Chosen,
+        absent: &[String],
+        nowhere: &[String],
+    ) -> Result<u8, Error> {
         let needs = chosen.needs();
         let told = |need: &Need| match need.source {
-            Source::Node => "in every node".to_owned(),
             Source::Assembled("") => "assembled".to_owned(),
             Source::Assembled(note) => format!("assembled: {note}"),
             Source::Never => "not to be had, which its tests want".to_owned(),
-            Source::Registry if absent.contains(&need.name) => "only from a registry".to_owned(),
-            Source::Registry => "loaded into all nodes".to_owned(),
+            Source::Registry if nowhere.contains(&need.name) => "nowhere to be had".to_owned(),
+            Source::Registry if absent.contains(&need.name) => "from a registry".to_owned(),
+            Source::Node | Source::Registry => "in every node".to_owned(),
         };
         if self.session.output == Output::Json {
             let images: Vec<_> = needs
                 .iter()
-                .map(|need| json!({ "name": need.name, "from": told(need), "absent": absent.contains(&need.name) }))
+                .map(|need| json!({ "name": need.name, "from": told(need), "absent": nowhere.contains(&need.name) }))
                 .collect();
             return print(&json!({ "tests": chosen.specs.len(), "images": images }).to_string());
         }

@@ -36,7 +36,7 @@ fn the_node_image_is_missing_and_the_preload_volume_is_there() {
     [programs]
       build containerd VERSION
     [download]
-      download kubeadm, kubelet and kubectl
+      download kubeadm, kubelet, kubectl
     [node image]
       install the programs into the node image
     [images]

@@ -111,10 +111,10 @@ impl Model<'_> {
                     programs.component.name
                 );
             }
-            Step::BuildTests(_) | Step::AssembleTests(_) => {
+            Step::BuildTests(_) | Step::AssembleTests(_) | Step::InstallTests(_) => {
                 panic!("nobody has asked for the tests' images");
             }
-            Step::Download => assert_ne!(self.wanted.origin, Origin::Modules),
+            Step::Download(_) => assert_ne!(self.wanted.origin, Origin::Modules),
             Step::InstallPrograms => {
                 assert!(has(&self.observed, &images.node_base));
                 assert!(

@@ -33,31 +33,31 @@ async fn serve(server: &MockServer, name: &str, text: &str) {
         .await;
 }
 
-async fn fetch(server: &MockServer, cache: &Path) -> Result<Vec<Binary>, ReleaseError> {
-    let cancel = CancellationToken::new();
-    let client = test_client();
-    fetch_binaries_with(
-        &client,
-        &release(server),
+async fn fetch(server: &MockServer, cache: &Path) -> Result<Vec<Fetched>, ReleaseError> {
+    let fetch = Fetch {
+        client: &test_client(),
+        release: &release(server),
         cache,
-        &|_, _, _| {},
-        &cancel,
-        AT_ONCE,
-    )
-    .await
+        progress: &|_, _, _| {},
+        cancel: &CancellationToken::new(),
+    };
+    fetch.all_with(&BINARIES, AT_ONCE).await
 }
 
 #[test]
 fn urls_follow_the_layout_of_the_official_server() {
     let release = Release::new("https://dl.k8s.io/release/", "1.20.0-rc.0", "arm64").unwrap();
-    let [kubeadm, _, kubectl] = release.urls();
     assert_eq!(
-        kubeadm.sha256,
+        release.urls("kubeadm").sha256,
         "https://dl.k8s.io/release/v1.20.0-rc.0/bin/linux/arm64/kubeadm.sha256"
     );
     assert_eq!(
-        kubectl.binary,
+        release.urls("kubectl").file,
         "https://dl.k8s.io/release/v1.20.0-rc.0/bin/linux/arm64/kubectl"
+    );
+    assert_eq!(
+        release.urls(TESTS_ARCHIVE).file,
+        "https://dl.k8s.io/release/v1.20.0-rc.0/kubernetes-test-linux-arm64.tar.gz"
     );
 }
 
@@ -206,15 +206,14 @@ async fn a_cancelled_fetch_asks_nobody() {
     let cache = tempfile::tempdir().unwrap();
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let error = fetch_binaries(
-        &test_client(),
-        &release(&server),
-        cache.path(),
-        &|_, _, _| {},
-        &cancel,
-    )
-    .await
-    .unwrap_err();
+    let fetch = Fetch {
+        client: &test_client(),
+        release: &release(&server),
+        cache: cache.path(),
+        progress: &|_, _, _| {},
+        cancel: &cancel,
+    };
+    let error = fetch.all(&BINARIES).await.unwrap_err();
     assert!(matches!(
         error,
         ReleaseError::Download(DownloadError::Cancelled { .. })
@@ -226,15 +225,13 @@ async fn a_cancelled_fetch_asks_nobody() {
 fn fetching_can_move_between_threads() {
     fn check<T: Send>(_: T) {}
     let release = Release::new("https://dl.k8s.io/release", VERSION, "amd64").unwrap();
-    let client = test_client();
-    let cancel = CancellationToken::new();
-    let cache = Path::new("/nowhere");
-    check(answers(&client, &release));
-    check(fetch_binaries(
-        &client,
-        &release,
-        cache,
-        &|_, _, _| {},
-        &cancel,
-    ));
+    let fetch = Fetch {
+        client: &test_client(),
+        release: &release,
+        cache: Path::new("/nowhere"),
+        progress: &|_, _, _| {},
+        cancel: &CancellationToken::new(),
+    };
+    check(answers(fetch.client, &release));
+    check(fetch.all(&TESTS));
 }
