@@ -96,11 +96,12 @@ pub async fn drain(
 }
 
 fn late(node: &str, drain: Drain, missing: &str) -> Error {
-    let seconds = drain.patience.as_secs();
+    let patience = humantime::format_duration(drain.patience);
+    let more = humantime::format_duration(drain.patience * 5);
     Error::with_hint(
-        format!("cannot drain {node} within {seconds} s: {missing}"),
+        format!("cannot drain {node} within {patience}: {missing}"),
         format!(
-            "give it more time with `node remove {node} --timeout 10m`, or stop its container first: a node that does \
+            "give it more time with `node remove {node} --timeout '{more}'`, or stop its container first: a node that does \
              not run is not drained; `kubectl uncordon {node}` lets pods come back"
         ),
     )

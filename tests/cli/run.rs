@@ -47,7 +47,7 @@ fn what_cannot_be_is_refused() {
         told(&["--timeout", "90"]),
         told(&["--timeout", "soon"]),
         told(&["--timeout", "0s"]),
-        told(&["--timeout", "2M"]),
+        told(&["--timeout", "1M"]),
         told(&["--listen", "8989"]),
         told(&["--listen", "localhost:8989"]),
         told(&["--systemd-unit", "../ci"]),
@@ -61,8 +61,8 @@ fn what_cannot_be_is_refused() {
         error: invalid value 'soon' for '--timeout <DURATION>': expected number at 0; give it as in `45m` or `1h 30m`
     --timeout 0s
         error: invalid value '0s' for '--timeout <DURATION>': what ends at once does nothing
-    --timeout 2M
-        error: invalid value '2M' for '--timeout <DURATION>': that is 2months; 31 days are the longest
+    --timeout 1M
+        error: invalid value '1M' for '--timeout <DURATION>': that is 1month; 30 days are the longest
     --listen 8989
         error: invalid value '8989' for '--listen <ADDRESS:PORT>': give an address, no name, and a port, as in `127.0.0.1:8989`
     --listen localhost:8989

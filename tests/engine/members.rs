@@ -132,8 +132,8 @@ async fn patience_ends_with_the_reason() {
         drained(&fake, impatient).await.unwrap_err().to_string()
     };
     let (refused, granted) = tokio::join!(ended(429), ended(201));
-    insta::assert_snapshot!(refused, @"cannot drain kube-node-1 within 3 s: a disruption budget does not let all pods go");
-    insta::assert_snapshot!(granted, @"cannot drain kube-node-1 within 3 s: these pods have not ended: default/web");
+    insta::assert_snapshot!(refused, @"cannot drain kube-node-1 within 3s: a disruption budget does not let all pods go");
+    insta::assert_snapshot!(granted, @"cannot drain kube-node-1 within 3s: these pods have not ended: default/web");
 }
 
 #[tokio::test]
