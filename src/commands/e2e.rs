@@ -441,11 +441,12 @@ impl Tests<'_> {
                 failure.name, failure.place
             ));
         }
-        let done = outcome.tally.done;
-        let mut next = vec![format!(
-            "{} passed, {failed} failed",
-            done.saturating_sub(outcome.tally.failed)
-        )];
+        let skipped = match outcome.tally.skipped {
+            0 => String::new(),
+            skipped => format!(", {skipped} skipped"),
+        };
+        let passed = outcome.tally.passed();
+        let mut next = vec![format!("{passed} passed, {failed} failed{skipped}")];
         if let Some(folder) = report {
             next.push(format!(
                 "{}: e2e.log, junit.xml, report.json",

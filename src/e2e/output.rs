@@ -9,6 +9,8 @@ pub struct Tally {
     pub done: u64,
     /// How many of them have failed.
     pub failed: u64,
+    /// How many of them found nothing to test here.
+    pub skipped: u64,
     /// The next line is the name of one that has failed.
     name_follows: bool,
 }
@@ -25,6 +27,11 @@ pub enum Seen {
 }
 
 impl Tally {
+    /// How many have passed.
+    pub fn passed(&self) -> u64 {
+        self.done.saturating_sub(self.failed + self.skipped)
+    }
+
     /// Takes a line of ginkgo's output.
     pub fn take(&mut self, line: &str) -> Seen {
         let line = line.trim();
@@ -55,7 +62,11 @@ impl Tally {
                 return Seen::Nothing;
             }
             self.done += 1;
-            let bad = ["[FAILED]", "[PANICKED!]", "[TIMEDOUT]", "[ABORTED]"];
+            // Kubernetes before 1.31 has a ginkgo that tells these, too.
+            if rest.starts_with("[SKIPPED]") {
+                self.skipped += 1;
+            }
+            let bad = ["[FAILED]", "[PANICKED]", "[TIMEDOUT]", "[ABORTED]"];
             if bad.iter().any(|bad| rest.starts_with(bad)) {
                 self.failed += 1;
                 self.name_follows = true;
@@ -74,7 +85,7 @@ mod tests {
     fn ginkgos_lines_are_counted() {
         let mut tally = Tally::default();
         let seen: Vec<Seen> = "Running Suite: Kubernetes e2e suite - /o
-Will run 3 of 7579 specs
+Will run 4 of 7579 specs
 Running in parallel across 2 processes
 SSSS
 ------------------------------
@@ -85,6 +96,8 @@ SSSS
 [sig-apps] Deployment [It] should run [Conformance]
 S [SKIPPED] [0.010 seconds]
 [sig-node] Pods not here
+• [PANICKED] [0.020 seconds]
+[sig-node] Pods [It] should not panic
 • [INTERRUPTED] [3.456 seconds]
 [sig-node] Pods [It] should be broken off [Conformance]
 • not the end of anything [1.0 seconds] of it
@@ -101,10 +114,13 @@ S [SKIPPED] [0.010 seconds]
                 Seen::Progress,
                 Seen::Progress,
                 failed,
-                Seen::Progress
+                Seen::Progress,
+                Seen::Progress,
+                Seen::Failed("[sig-node] Pods [It] should not panic".to_owned()),
             ]
         );
-        assert_eq!((tally.total, tally.done, tally.failed), (Some(3), 3, 1));
+        assert_eq!((tally.total, tally.done, tally.failed), (Some(4), 4, 2));
+        assert_eq!((tally.passed(), tally.skipped), (1, 1));
     }
 
     #[test]
