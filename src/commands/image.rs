@@ -11,7 +11,7 @@ use crate::error::{Error, exit_code};
 use crate::image::base::BaseChoice;
 use crate::image::{ImageInputs, ImagePlan, Origin, PRELOAD_TESTS};
 use crate::plan::{Observed, Stage, plan_images};
-use crate::settings::{Settings, SourceKind, reference};
+use crate::settings::{Settings, SourceKind};
 use crate::signal;
 use crate::snapshot::Snapshot;
 use crate::source::modules::proven_versions;
@@ -78,7 +78,7 @@ pub(super) fn of_tests(
         kind: settings.source.kind,
         cluster: release_of_node(&node.labels),
         settings: release_of(settings),
-        said: reference::defaults().get("source.releaseUrl") != Some(&settings.source.release_url),
+        said: session.is_given("source.releaseUrl"),
     };
     let mut inputs = inputs(settings, version, origins.choose(version), ca_bundle);
     inputs.preload = vec![PRELOAD_TESTS.to_owned()];
@@ -171,7 +171,7 @@ pub(super) async fn wanted(
     };
     let (inputs, images) = plan(&origin);
     if inputs.preload.iter().any(|name| name == PRELOAD_TESTS) && images.tests.is_none() {
-        return Err(suite::refusal(version, &Origin::Modules));
+        return Err(suite::unassembled(version));
     }
     observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
     let stages = plan_images(&images, &origin, observed);

@@ -67,6 +67,8 @@ pub(super) struct Session {
     pub(super) home: Option<PathBuf>,
     /// None where the command does without: `config path` works with a broken file.
     settings: Option<Settings>,
+    /// The settings that somebody has given, wherever.
+    given: Vec<&'static str>,
     pub(super) output: Output,
     pub(super) reporter: Reporter,
     /// The log of this run; none where nothing is changed, or where it could not be made.
@@ -96,8 +98,8 @@ impl Session {
             .or_else(|| (plain || is_dump).then(PathBuf::new))
             .ok_or_else(|| Error::with_hint("cannot tell where logs belong", "set HOME"))?;
         let mut problems = None;
-        let settings = if plain {
-            None
+        let (settings, given) = if plain {
+            (None, Vec::new())
         } else {
             let loaded = match settings::load(&cli.settings(), &environment, home.as_deref()) {
                 // Whatever is wrong today: what is to be dumped was made before.
@@ -108,9 +110,13 @@ impl Session {
                 }
                 loaded => loaded,
             };
-            let Loaded { settings, .. } =
-                loaded.map_err(|problems| Error::Settings(problems.into()))?;
-            Some(settings)
+            let Loaded {
+                settings, origins, ..
+            } = loaded.map_err(|problems| Error::Settings(problems.into()))?;
+            let default = settings::Origin::Default.to_string();
+            let given = origins.iter().filter(|setting| setting.origin != default);
+            let given = given.map(|setting| setting.name).collect();
+            (Some(settings), given)
         };
         let verbosity = settings.as_ref().map_or(1, |settings| settings.verbose);
         let changes = cli.command.as_ref().and_then(|command| {
@@ -133,6 +139,7 @@ impl Session {
             environment,
             home,
             settings,
+            given,
             output: cli.global.output,
             reporter,
             log: path,
@@ -145,6 +152,11 @@ impl Session {
         self.settings
             .as_ref()
             .ok_or_else(|| Error::message("this command has no settings"))
+    }
+
+    /// Whether somebody has given this setting, be it the default.
+    pub(super) fn is_given(&self, setting: &str) -> bool {
+        self.given.contains(&setting)
     }
 
     pub(super) async fn engine(&self) -> Result<Engine, Error> {

@@ -204,24 +204,35 @@ fn tools(key: &str) -> String {
 /// Why a version has no suite from there, and what to do about it.
 pub fn refusal(version: KubernetesVersion, origin: &Origin) -> Error {
     match origin {
-        Origin::Modules => {
-            let proven: Vec<String> = modules::tested_versions()
-                .map(|version| version.to_string())
-                .collect();
-            Error::with_hint(
-                format!(
-                    "the tests of Kubernetes {version} cannot be had: those of {} are built from their Go modules, others \
-                     are not proven to",
-                    proven.join(", ")
-                ),
-                "a release has its own: `K8S_DIND_SOURCE=release`",
-            )
-        }
+        Origin::Modules => Error::with_hint(
+            format!(
+                "the tests of Kubernetes {version} cannot be had: those of {} are built from their Go modules, others are \
+                 not proven to",
+                proven()
+            ),
+            "a release has its own: `K8S_DIND_SOURCE=release`",
+        ),
         Origin::Release { .. } => Error::message(format!(
             "the tests of Kubernetes {version} cannot be run: those of 1.{} and later can, which are made with ginkgo 2",
             ReleasedSuite::FIRST
         )),
     }
+}
+
+/// Why a version's nodes cannot have all images of the tests from the start, and what to do about it.
+pub fn unassembled(version: KubernetesVersion) -> Error {
+    Error::with_hint(
+        format!(
+            "the images of the tests of Kubernetes {version} cannot be assembled: those of {} can",
+            proven()
+        ),
+        "leave `e2e` out of `image.preload`; nodes of a release pull these images when tests ask for them",
+    )
+}
+
+fn proven() -> String {
+    let proven = modules::tested_versions().map(|version| version.to_string());
+    proven.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -334,6 +345,7 @@ mod tests {
             assert!(suite(origin.clone(), old).is_none());
             assert!(refusal(old, &origin).to_string().contains("1.24.17"));
         }
+        assert!(unassembled(old).to_string().contains("1.24.17"));
         assert!(suite(Origin::Modules, KubernetesVersion::new(1, 36, 99)).is_none());
     }
 }

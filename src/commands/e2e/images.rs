@@ -13,10 +13,12 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// Prints those of its arguments, images, that no registry gives the node: each is resolved as its runtime would do it, by
-/// way of a mirror and of the runtime's proxies where there are such, and nothing of it is kept.
+/// Prints those images that no registry gives the node: each is resolved as its runtime would do it, by way of a mirror and
+/// of the runtime's proxies where there are such, and nothing of it is kept. The proxies' file is the first argument, the
+/// images are the others.
 const LOOK: &str = r#"
-proxies=/data/local-cluster/proxy.env
+proxies=$1
+shift
 if [ -e $proxies ]; then
   # NAME="VALUE", for systemd and for no shell: a `$` is a `$`.
   while IFS='=' read -r name value; do
@@ -25,10 +27,13 @@ if [ -e $proxies ]; then
   done <$proxies
 fi
 for image; do
-  timeout 10 ctr content fetch-object --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 || echo "$image" &
+  timeout 20 ctr content fetch-object --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 || echo "$image" &
 done
 wait
 "#;
+
+/// The proxies of a node's runtime.
+const PROXIES: &str = "/data/local-cluster/proxy.env";
 
 /// The images that only a registry has, and that not all nodes have.
 pub(super) fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
@@ -37,6 +42,18 @@ pub(super) fn absent(needs: &[Need], held: &[Held]) -> Vec<String> {
         .iter()
         .filter(|need| need.source == Source::Registry && !everywhere(&need.name));
     absent.map(|need| need.name.clone()).collect()
+}
+
+/// Where an image comes from.
+fn whence(need: &Need, absent: &[String], nowhere: &[String]) -> String {
+    match need.source {
+        Source::Assembled("") => "assembled".to_owned(),
+        Source::Assembled(note) => format!("assembled: {note}"),
+        Source::Never => "not to be had, which its tests want".to_owned(),
+        Source::Registry if nowhere.contains(&need.name) => "nowhere to be had".to_owned(),
+        Source::Registry if absent.contains(&need.name) => "from a registry".to_owned(),
+        Source::Node | Source::Registry => "in every node".to_owned(),
+    }
 }
 
 impl Tests<'_> {
@@ -49,8 +66,9 @@ impl Tests<'_> {
         let Some(node) = self.nodes.first().filter(|_| !absent.is_empty()) else {
             return Ok(Vec::new());
         };
-        let mut command = vec!["sh", "-c", LOOK, "sh"];
+        let mut command = vec!["sh", "-c", LOOK, "sh", PROXIES];
         command.extend(absent.iter().map(String::as_str));
+        let doing = || format!("see which images registries give {node}");
         let looking = async {
             let mut nowhere = BTreeSet::new();
             let looked = self.engine.exec_lines(node, &command, |line| {
@@ -62,9 +80,13 @@ impl Tests<'_> {
                     return Err(Error::Interrupted { after: String::new() });
                 }
             }
-            .map_err(|source| {
-                let doing = format!("see which images registries give {node}");
-                Error::other(doing, source)
+            .map_err(|source| Error::other(doing(), source))
+            .and_then(|status| match status {
+                0 => Ok(()),
+                _ => Err(Error::message(format!(
+                    "cannot {}: sh ended with {status}",
+                    doing()
+                ))),
             })?;
             let is_nowhere = |name: &&String| nowhere.contains(*name);
             Ok(absent.iter().filter(is_nowhere).cloned().collect())
@@ -157,14 +179,7 @@ impl Tests<'_> {
         nowhere: &[String],
     ) -> Result<u8, Error> {
         let needs = chosen.needs();
-        let told = |need: &Need| match need.source {
-            Source::Assembled("") => "assembled".to_owned(),
-            Source::Assembled(note) => format!("assembled: {note}"),
-            Source::Never => "not to be had, which its tests want".to_owned(),
-            Source::Registry if nowhere.contains(&need.name) => "nowhere to be had".to_owned(),
-            Source::Registry if absent.contains(&need.name) => "from a registry".to_owned(),
-            Source::Node | Source::Registry => "in every node".to_owned(),
-        };
+        let told = |need: &Need| whence(need, absent, nowhere);
         if self.session.output == Output::Json {
             let images: Vec<_> = needs
                 .iter()
@@ -179,5 +194,90 @@ impl Tests<'_> {
             text
         });
         print(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Named;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    fn held(images: &[&str]) -> Held {
+        let mut held = Held::default();
+        for name in images {
+            let digest = Digest::parse(&format!("sha256:{}", "0".repeat(64))).unwrap();
+            let size = String::new();
+            held.images
+                .insert((*name).to_owned(), Named { digest, size });
+        }
+        held
+    }
+
+    #[test]
+    fn what_one_node_lacks_is_looked_for() {
+        let need = |name: &str, source| Need {
+            name: name.to_owned(),
+            source,
+        };
+        let needs = [
+            need("both", Source::Registry),
+            need("one", Source::Registry),
+            need("none", Source::Registry),
+            need("made", Source::Assembled("")),
+            need("never", Source::Never),
+        ];
+        let absent = absent(&needs, &[held(&["both", "one"]), held(&["both"])]);
+        assert_eq!(absent, ["one", "none"]);
+        let told = needs.map(|need| whence(&need, &absent, &["none".to_owned()]));
+        assert_eq!(
+            told,
+            [
+                "in every node",
+                "from a registry",
+                "nowhere to be had",
+                "assembled",
+                "not to be had, which its tests want"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_look_goes_by_the_runtimes_proxies() {
+        let folder = tempfile::tempdir().unwrap();
+        let ctr = folder.path().join("ctr");
+        // It gives what the proxy is asked for.
+        let script =
+            "#!/bin/sh\nfor image; do :; done\n[ \"$HTTPS_PROXY $NO_PROXY\" = \"$image\" ]\n";
+        std::fs::write(&ctr, script).unwrap();
+        std::fs::set_permissions(&ctr, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let proxies = folder.path().join("proxy.env");
+        std::fs::write(
+            &proxies,
+            "HTTPS_PROXY=\"http://a:$b=@c\"\nNO_PROXY=\"d,e=\"\n",
+        )
+        .unwrap();
+        let path = format!(
+            "{}:{}",
+            folder.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let look = |proxies: &std::path::Path| {
+            let looked = Command::new("sh")
+                .args(["-c", LOOK, "sh"])
+                .arg(proxies)
+                .args(["other", "http://a:$b=@c d,e="])
+                .env("PATH", &path)
+                .env_remove("HTTPS_PROXY")
+                .env_remove("NO_PROXY")
+                .output()
+                .unwrap();
+            assert!(looked.status.success(), "{looked:?}");
+            let text = String::from_utf8(looked.stdout).unwrap();
+            text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(look(&proxies), BTreeSet::from(["other".to_owned()]));
+        assert_eq!(look(&folder.path().join("none")).len(), 2);
     }
 }
