@@ -68,11 +68,10 @@ pub async fn drain(
     })?;
     let end = Instant::now() + drain.patience;
     let ending = async {
-        let evicting = future::try_join_all(
-            going
-                .iter()
-                .map(|pod| evict(client, pod, drain.patience, cancel)),
-        );
+        // The drain's own end comes before that of each request, and says why it was too late.
+        let patience = drain.patience + AGREEING;
+        let evicting = going.iter().map(|pod| evict(client, pod, patience, cancel));
+        let evicting = future::try_join_all(evicting);
         match tokio::time::timeout_at(end, evicting).await {
             Ok(result) => result.map_err(|source| Error::other(doing(), source))?,
             Err(_) => {
