@@ -7,6 +7,7 @@ pub mod mirror;
 
 use crate::cluster::KubernetesVersion;
 use crate::e2e::suite::BuiltSuite;
+use crate::engine::Mount;
 use crate::source::modules::{Component, components};
 use base::BaseChoice;
 use sha2::{Digest, Sha256};
@@ -190,6 +191,15 @@ pub fn digest(parts: &[&[u8]]) -> String {
 /// The labels of a job's container.
 pub fn job_labels(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(crate::engine::label::JOB.to_owned(), name.to_owned())])
+}
+
+/// The cache volume in a job.
+pub fn cache_mount(read_only: bool) -> Mount {
+    Mount {
+        volume: CACHE_VOLUME.to_owned(),
+        target: CACHE_PATH.to_owned(),
+        read_only,
+    }
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use crate::cli::{E2eArgs, Output};
 use crate::cluster::{ClusterSpec, Names};
 use crate::e2e::suite::Suite;
 use crate::e2e::{Choice, Chosen, Failure, Seen, Tally, failures};
-use crate::engine::{Engine, Found, Job, Mount, State};
+use crate::engine::{Engine, Found, Job, State};
 use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
 use crate::image::context::{File, archive};
-use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, job_labels};
+use crate::image::{Origin, cache_mount, job_labels};
 use crate::inventory::is_load_balancer;
 use crate::node::access::{self, Way};
 use crate::plan::Observed;
@@ -203,13 +203,8 @@ impl Tests<'_> {
             self.choice.skip.clone(),
         ];
         command.extend(more);
-        let cache = Mount {
-            volume: CACHE_VOLUME.to_owned(),
-            target: CACHE_PATH.to_owned(),
-            read_only: true,
-        };
         let mounts = match self.suite {
-            Suite::Built(_) => vec![cache],
+            Suite::Built(_) => vec![cache_mount(true)],
             Suite::Released(_) => Vec::new(),
         };
         Job {

@@ -5,7 +5,7 @@ use crate::e2e::suite::BuiltSuite;
 use crate::engine::{Build, Engine, EngineError, Facts, HOST_NETWORK, Job, Mount, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
-use crate::image::{CACHE_PATH, CACHE_VOLUME, Origin, Programs, base};
+use crate::image::{CACHE_VOLUME, Origin, Programs, base, cache_mount};
 use crate::report::{Event, Unit};
 use crate::source::modules::extra_image;
 use std::collections::BTreeMap;
@@ -309,14 +309,6 @@ fn environment<'a>(variables: impl Iterator<Item = &'a (String, String)>) -> Fil
 pub(super) async fn create_cache(work: &Work<'_>) -> Result<(), EngineError> {
     let labels = BTreeMap::from([(label::CACHE.to_owned(), "go".to_owned())]);
     work.engine.create_volume(CACHE_VOLUME, &labels).await
-}
-
-pub(super) fn cache_mount(read_only: bool) -> Mount {
-    Mount {
-        volume: CACHE_VOLUME.to_owned(),
-        target: CACHE_PATH.to_owned(),
-        read_only,
-    }
 }
 
 /// Removes a job's container whatever came of it; the job's own failure is the one that is told.

@@ -1,12 +1,12 @@
 //! Images that are made on others by a job: with files of a release, where Kubernetes comes from one.
 
 use super::Work;
-use super::images::{LIBRARY, cache_mount, create_cache, output, remove_job};
+use super::images::{LIBRARY, create_cache, output, remove_job};
 use crate::e2e::suite::{RELEASED_PATH, ReleasedSuite};
 use crate::engine::{Facts, Job, NO_NETWORK, Rights, label};
 use crate::error::Error;
 use crate::image::context::{self, File};
-use crate::image::{Origin, Programs, mirror};
+use crate::image::{Origin, Programs, cache_mount, mirror};
 use crate::report::{Event, Unit};
 use crate::source::release::{self, Fetch, Release};
 use std::collections::BTreeMap;
@@ -62,8 +62,7 @@ pub(super) async fn download(
 }
 
 pub(super) async fn install_programs(work: &Work<'_>) -> Result<(), Error> {
-    let doing = || format!("make image {}", work.images.node);
-    let refused = |source| Error::other(doing(), source);
+    let refused = |source| Error::other(format!("make image {}", work.images.node), source);
     let rights = work
         .engine
         .probe_rights(&work.images.node_base)

@@ -74,20 +74,17 @@ impl Tests<'_> {
             let looked = self.engine.exec_lines(node, &command, |line| {
                 nowhere.insert(line.to_owned());
             });
-            tokio::select! {
+            let looked = tokio::select! {
                 looked = looked => looked,
                 () = self.cancel.cancelled() => {
                     return Err(Error::Interrupted { after: String::new() });
                 }
+            };
+            let status = looked.map_err(|source| Error::other(doing(), source))?;
+            if status != 0 {
+                let told = format!("cannot {}: sh ended with {status}", doing());
+                return Err(Error::message(told));
             }
-            .map_err(|source| Error::other(doing(), source))
-            .and_then(|status| match status {
-                0 => Ok(()),
-                _ => Err(Error::message(format!(
-                    "cannot {}: sh ended with {status}",
-                    doing()
-                ))),
-            })?;
             let is_nowhere = |name: &&String| nowhere.contains(*name);
             Ok(absent.iter().filter(is_nowhere).cloned().collect())
         };
