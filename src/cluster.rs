@@ -27,7 +27,7 @@ pub use self::enough::enough;
 pub use self::fingerprint::{Difference, is_balanced};
 pub use self::names::{Names, label_fault};
 pub use self::network::{MAX_MASTERS, MAX_WORKERS, NetworkPlan};
-pub use self::problem::SpecProblem;
+pub use self::problem::{SpecProblem, in_lines};
 pub use self::version::{DEFAULT_VERSION, KubernetesVersion, VersionRequest};
 
 /// The name under which every node finds the API server; each node's hosts file resolves it. A name and not an address,

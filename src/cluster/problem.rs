@@ -217,3 +217,9 @@ fn mutual(subnet: Ipv4Network, input: &SpecInput) -> Vec<SpecProblem> {
         )
         .collect()
 }
+
+/// Each problem on a line of its own.
+pub fn in_lines(problems: &[SpecProblem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

@@ -9,7 +9,7 @@ use super::standing::Standing;
 use super::surroundings::Surroundings;
 use super::{image, preflight, up};
 use crate::cli::CloneArgs;
-use crate::cluster::{ClusterId, ClusterSpec, Names};
+use crate::cluster::{self, ClusterId, ClusterSpec, Names};
 use crate::engine::{Engine, Facts, label};
 use crate::error::{Error, exit_code, in_one_line};
 use crate::execute::Times;
@@ -173,7 +173,7 @@ impl Cloning<'_> {
     /// The clone of what a snapshot has: nodes and settings are its, names and network the clone's own.
     fn spec(&self, snapshot: &Snapshot) -> Result<ClusterSpec, Error> {
         let (id, pool) = (self.clone.id, self.session.settings()?.dind.subnet);
-        let refused = |problems: &[_]| Error::message(up::in_lines(problems));
+        let refused = |problems: &[_]| Error::message(cluster::in_lines(problems));
         let settings =
             ClusterSpec::cloned_fingerprint(&snapshot.of.settings, ClusterId::new(id), pool)
                 .map_err(|problem| refused(&[problem]))?;

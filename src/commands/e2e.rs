@@ -1,6 +1,8 @@
 //! `e2e`, `e2e-serial` and `e2e images`: Kubernetes' own tests of the cluster's version, in a container on its network.
 
 mod images;
+mod namespaces;
+mod report;
 
 use super::identity::Identity;
 use super::image;
@@ -13,7 +15,7 @@ use super::surroundings::Surroundings;
 use crate::cli::{E2eArgs, Output};
 use crate::cluster::{ClusterSpec, Names};
 use crate::e2e::suite::Suite;
-use crate::e2e::{Choice, Chosen, Failure, Seen, Tally, failures};
+use crate::e2e::{Choice, Chosen, Failure, Seen, Tally};
 use crate::engine::{Engine, Found, Job, State};
 use crate::error::{Error, exit_code, render};
 use crate::execute::{self, Times, Work};
@@ -24,22 +26,15 @@ use crate::node::access::{self, Way};
 use crate::plan::Observed;
 use crate::report::{Event, Unit};
 use crate::signal;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
 
 /// The value of the label of the jobs that test a cluster.
 pub(super) const TESTS_JOB: &str = "e2e";
-/// The label by which the tests know their namespaces.
-const RUN: &str = "e2e-run";
-/// How long namespaces may take to go: pods in them may take half a minute to end.
-const PATIENCE: Duration = Duration::from_mins(3);
 /// The older tool's number; more are of no use to so few nodes.
 const MOST_PROCESSES: usize = 25;
 
@@ -289,7 +284,7 @@ impl Tests<'_> {
         times: &mut Times,
     ) -> Result<Outcome, Error> {
         let name = container(&self.identity.names);
-        let mut log = report.map(open_log).transpose()?;
+        let mut log = report.map(report::open_log).transpose()?;
         let mut flags = vec![
             processes.to_string(),
             self.spec.workers().count().max(1).to_string(),
@@ -350,81 +345,6 @@ impl Tests<'_> {
         execute::stage("run", &self.session.reporter, times, Box::pin(running)).await
     }
 
-    /// Fetches what ginkgo reports. Only files that are known are taken, under names of ours.
-    async fn read_report(
-        &self,
-        container: &str,
-        report: Option<&Path>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let doing = "read the tests' report";
-        let known = &["report/report.json", "report/junit.xml"];
-        let found = self.files(container, "/report", known).await;
-        let found = found.map_err(|source| Error::other(doing, source))?;
-        for (name, content) in found {
-            let name = name.trim_start_matches("report/");
-            if name == "report.json" {
-                outcome.failures =
-                    failures(&content).map_err(|source| Error::other(doing, source))?;
-            }
-            if let Some(folder) = report {
-                let path = folder.join(name);
-                std::fs::write(&path, content)
-                    .map_err(|source| Error::other(format!("write {}", path.display()), source))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The namespaces that tests have made.
-    async fn namespaces(&self) -> Result<(Api<Namespace>, BTreeSet<String>), Error> {
-        let config = access::kubeconfig(self.engine, &self.way).await?;
-        let all: Api<Namespace> = Api::all(access::client(&config)?);
-        let found = named(&all).await?;
-        Ok((all, found))
-    }
-
-    /// Sees that no namespace of this run stays: tests that were broken off leave theirs. Those that were there before are
-    /// somebody else's.
-    async fn clean(&self, before: &BTreeSet<String>, times: &mut Times) -> Result<(), Error> {
-        let (all, after) = self.namespaces().await?;
-        if after.is_subset(before) {
-            return Ok(());
-        }
-        let cleaning = async {
-            let gone = tokio::time::timeout(PATIENCE, async {
-                let mut asked = BTreeSet::new();
-                loop {
-                    let left = named(&all).await?;
-                    let left: Vec<&String> = left.difference(before).collect();
-                    if left.is_empty() {
-                        return Ok(());
-                    }
-                    for name in left {
-                        if asked.insert(name.clone()) {
-                            match all.delete(name, &DeleteParams::default()).await {
-                                Err(kube::Error::Api(status))
-                                    if matches!(status.code, 404 | 409) => {}
-                                deleted => drop(deleted.map_err(unclean)?),
-                            }
-                        }
-                    }
-                    tokio::time::sleep(Duration::from_millis(150)).await;
-                }
-            });
-            gone.await.map_err(|_| {
-                Error::with_hint(
-                    "some namespaces of the tests do not go away",
-                    format!(
-                        "see `local-cluster{} kubectl get namespaces -l {RUN}`",
-                        self.identity.flag()
-                    ),
-                )
-            })?
-        };
-        execute::stage("clean", &self.session.reporter, times, Box::pin(cleaning)).await
-    }
-
     /// The summary; gives ginkgo's own exit code.
     fn tell(&self, outcome: &Outcome, report: Option<&Path>, times: Times, began: Instant) -> u8 {
         let reporter = &self.session.reporter;
@@ -473,23 +393,4 @@ impl Tests<'_> {
         }
         print(&chosen.specs.join("\n"))
     }
-}
-
-/// The namespaces that have the tests' label.
-async fn named(all: &Api<Namespace>) -> Result<BTreeSet<String>, Error> {
-    let list = all.list_metadata(&ListParams::default().labels(RUN)).await;
-    let names = list.map_err(unclean)?.items.into_iter();
-    Ok(names
-        .filter_map(|namespace| namespace.metadata.name)
-        .collect())
-}
-
-fn unclean(source: kube::Error) -> Error {
-    Error::other("see to the tests' namespaces", source)
-}
-
-fn open_log(folder: &Path) -> Result<std::fs::File, Error> {
-    let path: PathBuf = folder.join("e2e.log");
-    let opened = std::fs::create_dir_all(folder).and_then(|()| std::fs::File::create(&path));
-    opened.map_err(|source| Error::other(format!("write {}", path.display()), source))
 }

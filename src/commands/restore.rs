@@ -7,7 +7,7 @@ use super::snapshot::{begin, named, of_cluster, whole};
 use super::standing::{Standing, unused};
 use super::surroundings::Surroundings;
 use super::{image, preflight, up};
-use crate::cluster::{ClusterSpec, Names};
+use crate::cluster::{self, ClusterSpec, Names};
 use crate::engine::{Engine, Facts, State, label};
 use crate::error::{Error, exit_code, in_one_line};
 use crate::execute;
@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, name: &str) -> Result<u8, Error> {
     let kept = &snapshot.of.settings;
     let label = identity.label.as_deref();
     let mut spec = ClusterSpec::of_fingerprint(identity.id, label, kept, members)
-        .map_err(|problems| Error::message(up::in_lines(&problems)))?;
+        .map_err(|problems| Error::message(cluster::in_lines(&problems)))?;
     for node in &mut spec.nodes {
         node.volume = standing.free_volume(&node.container, &identity.names);
     }

@@ -1,7 +1,7 @@
 //! A cluster as it stands: its containers and volumes, its workers, and the settings that it was made with.
 
 use super::identity::Identity;
-use crate::cluster::{ClusterSpec, Members, Names, NodeSpec, Role};
+use crate::cluster::{self, ClusterSpec, Members, Names, NodeSpec, Role};
 use crate::engine::{Engine, Found, State, label};
 use crate::error::Error;
 use crate::inventory::{self, is_load_balancer, is_master};
@@ -139,7 +139,7 @@ impl Standing {
         let settings = self.settings(identity)?.unwrap_or_default();
         let label = identity.label.as_deref();
         let mut spec = ClusterSpec::of_fingerprint(identity.id, label, &settings, members)
-            .map_err(|problems| Error::message(super::up::in_lines(&problems)))?;
+            .map_err(|problems| Error::message(cluster::in_lines(&problems)))?;
         self.name_volumes(&mut spec);
         Ok(spec)
     }

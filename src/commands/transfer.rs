@@ -8,7 +8,7 @@ use super::restore::usable;
 use super::session::Session;
 use super::snapshot::{begin, check_name, is_worthless, named, of_cluster};
 use super::surroundings::Surroundings;
-use crate::cluster::{ClusterId, ClusterSpec, DEFAULT_VERSION, Names};
+use crate::cluster::{self, ClusterId, ClusterSpec, DEFAULT_VERSION, Names};
 use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, cluster_labels, transfer};
@@ -306,7 +306,7 @@ fn snapshot(
 ) -> Result<Snapshot, Error> {
     let (id, pool) = (ClusterId::new(identity.id), session.settings()?.dind.subnet);
     let mut of = manifest.of.clone();
-    let unfit = |problems: &[_]| Error::message(super::up::in_lines(problems));
+    let unfit = |problems: &[_]| Error::message(cluster::in_lines(problems));
     let members = Names::members_named(of.nodes.iter().map(String::as_str));
     if manifest.cluster_id != identity.id {
         of.settings = ClusterSpec::cloned_fingerprint(&of.settings, id, pool)

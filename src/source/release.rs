@@ -78,6 +78,10 @@ impl ReleaseError {
             Self::Architecture { .. } => {
                 Some("Kubernetes is released for `amd64`, `arm64` and some others")
             }
+            Self::Download(error) if error.is_unreachable() => Some(
+                "does the server of the releases run? `K8S_DIND_RELEASE_URL` names another, also for a cluster that \
+                 is of a release; behind a proxy set `HTTPS_PROXY`",
+            ),
             Self::Download(error) => error.hint(),
             Self::Checksum { .. } => {
                 Some("the mirror or a proxy gives another page instead of the file")

@@ -165,6 +165,11 @@ impl DownloadError {
         }
     }
 
+    /// Whether nobody answers there.
+    pub(in crate::source) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Connect { .. })
+    }
+
     /// Whether the same request may well go through a moment later.
     pub(in crate::source) fn is_transient(&self) -> bool {
         match self {

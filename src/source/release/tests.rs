@@ -183,6 +183,16 @@ async fn a_release_answers_or_says_why_not() {
 }
 
 #[tokio::test]
+async fn where_nobody_answers_the_setting_of_another_server_is_named() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let release = Release::new(&url, "1.36.3", "amd64").unwrap();
+    let error = answers(&test_client(), &release).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("K8S_DIND_RELEASE_URL"));
+}
+
+#[tokio::test]
 async fn a_checksum_is_asked_for_again_when_the_server_is_overloaded() {
     let server = MockServer::start().await;
     Mock::given(path(format!(
