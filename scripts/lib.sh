@@ -134,6 +134,25 @@ need_registry() {
     if [ -d /run/systemd/system ]; then as_root systemctl disable --now docker-registry; fi
 }
 
+# Prometheus' own checker of metrics, for the tests. Its package runs a server, so only the one program is taken out of it.
+need_promtool() {
+    local folder
+    folder=$(realpath -m "$target_dir/tools/bin")
+    PATH=$PATH:$folder
+    ! command -v promtool >/dev/null || return 0
+    command -v apt-get >/dev/null || fail "promtool is missing" "install Prometheus and run this again"
+    apt_update
+    mkdir -p "$folder"
+    (
+        cd "$folder"
+        apt-get -o APT::Sandbox::User=root download prometheus >&2
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool.new
+        rm prometheus_*.deb
+        chmod 755 promtool.new
+        mv promtool.new promtool
+    )
+}
+
 start_docker() {
     if [ -d /run/systemd/system ]; then
         say "starting docker with systemd"
@@ -148,17 +167,33 @@ start_docker() {
 
 # Stops the engine, and with it all containers, and starts it again.
 restart_docker() {
-    local pid
     if [ -d /run/systemd/system ]; then
         as_root systemctl restart docker
         await "docker to answer" "" "" ping_docker "$docker_socket" as_root
-        return
+    else
+        end_dockerd TERM
+        start_docker
     fi
-    pid=$(as_root cat /var/run/docker.pid)
-    say "stopping dockerd"
-    as_root kill "$pid"
-    await "dockerd to end" /var/log/dockerd.log "" has_ended "$pid"
+}
+
+# Kills the engine, which can do nothing about it, and starts it again.
+crash_docker() {
+    if [ -d /run/systemd/system ]; then
+        # It has the service started again, but not at once.
+        as_root systemctl kill --kill-whom=main --signal=KILL docker
+    else
+        end_dockerd KILL
+    fi
     start_docker
+}
+
+# end_dockerd SIGNAL
+end_dockerd() {
+    local pid
+    pid=$(as_root cat /var/run/docker.pid)
+    say "ending dockerd with SIG$1"
+    as_root kill -s "$1" "$pid"
+    await "dockerd to end" /var/log/dockerd.log "" has_ended "$pid"
 }
 
 # has_ended PID: the process is gone, or only waits for somebody to ask how it ended.

@@ -107,7 +107,7 @@ pub enum Command {
     /// Bring a new cluster up, stay, and take it down again: for CI jobs
     #[command(after_help = run::HELP)]
     Run(RunArgs),
-    /// Remove the nodes and all that is in them; snapshots and network stay
+    /// Remove the nodes and what is in them, which `stop` keeps; snapshots stay
     Down,
     /// Remove the cluster: its nodes, snapshots, network and kubeconfig
     Clean(CleanArgs),

@@ -79,6 +79,9 @@ pub enum Event {
         total: Option<u64>,
         /// What is counted.
         unit: Unit,
+        /// How much of what is done has failed, where the rest goes on then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failed: Option<u64>,
     },
     /// Something countable is done (or given up: the step says which).
     ProgressFinished {

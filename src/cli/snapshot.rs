@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::snapshot::name_fault;
+
 /// What can be given with `clone`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = CLONE)]
@@ -29,6 +31,7 @@ pub enum SnapshotCommand {
     /// Keep the cluster's state as it is now; it runs on meanwhile
     Save {
         /// Lower case letters, digits and `-`; the time if there is none
+        #[arg(value_parser = new_name)]
         name: Option<String>,
     },
     /// Show the cluster's snapshots
@@ -52,7 +55,7 @@ pub enum SnapshotCommand {
         /// The file
         file: PathBuf,
         /// Its name here; the one that it had if there is none
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = new_name)]
         name: Option<String>,
     },
     /// Remove a snapshot
@@ -74,3 +77,8 @@ one of the cluster that is meant (`--cluster-id`, `--label`), whether that is
 there or not: `snapshot restore` brings it up, and so does `clone`. What is in
 it runs with the rights of a node: import only what you trust. Under another
 cluster's address range its nodes keep their addresses, as those of a clone do.";
+
+/// A name that a snapshot can have.
+fn new_name(text: &str) -> Result<String, String> {
+    name_fault(text).map_or_else(|| Ok(text.to_owned()), |fault| Err(fault.to_owned()))
+}

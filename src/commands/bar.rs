@@ -31,6 +31,7 @@ impl Bar {
                 // What the engine says of an image's size is not to the byte.
                 total: self.total.map(|total| total.max(done)),
                 unit: Unit::Bytes,
+                failed: None,
             });
         }
     }

@@ -27,12 +27,20 @@ pub(super) async fn down(session: &Session) -> Result<u8, Error> {
     let _lock = session.lock(&identity)?;
     let began = Instant::now();
     begin(session, "down", &identity);
+    let fresh = fresh(session, &engine, &identity).await?;
+    if !identity.containers(&engine).await?.is_empty() {
+        let since = fresh.as_ref().map_or("", |_| " since it was fresh");
+        session.reporter.note(format!(
+            "what was done in the cluster{since} is lost, but for its snapshots: `local-cluster{} stop` keeps it",
+            identity.flag()
+        ));
+    }
     let nodes = stage(session, "nodes", remove_nodes(&engine, &identity)).await?;
     let next = if nodes == 0 {
         vec!["the cluster was not there".to_owned()]
     } else {
         let flag = identity.flag();
-        let up = match fresh(session, &engine, &identity).await? {
+        let up = match fresh {
             Some(arguments) => {
                 format!(
                     "local-cluster{flag} up{arguments}  # bring it back as it was when it was fresh"

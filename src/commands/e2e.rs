@@ -318,17 +318,9 @@ impl Tests<'_> {
                         done: outcome.tally.done,
                         total: outcome.tally.total,
                         unit: Unit::Items,
+                        failed: Some(outcome.tally.failed),
                     }),
-                    Seen::Failed(test) => reporter.note(format!(
-                        "failed: {test} ({} failed, {} done, {} left)",
-                        outcome.tally.failed,
-                        outcome.tally.done,
-                        outcome
-                            .tally
-                            .total
-                            .unwrap_or_default()
-                            .saturating_sub(outcome.tally.done)
-                    )),
+                    Seen::Failed(test) => reporter.note(format!("failed: {test}")),
                 }
                 reporter.send(Event::Output {
                     source: "e2e".to_owned(),

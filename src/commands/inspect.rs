@@ -129,7 +129,7 @@ pub(super) async fn exec(session: &Session, node: &str, command: &[String]) -> R
     Ok(u8::try_from(status).unwrap_or(exit_code::FAILED))
 }
 
-/// `status`.
+/// `status`: it succeeds where the cluster is whole, so that scripts can ask.
 pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let engine = session.engine().await?;
     let identity = session.identity(&engine).await?;
@@ -150,6 +150,11 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         .collect();
     rows.extend(lost(&containers, &ready));
     rows.sort_by_key(Row::order);
+    let code = if is_whole(&rows) {
+        exit_code::OK
+    } else {
+        exit_code::FAILED
+    };
     if session.output == Output::Json {
         let status = json!({
             "cluster": identity.names.context(),
@@ -160,7 +165,7 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             "nodeSubnet": ranges.as_ref().map(|ranges| &ranges.nodes),
             "apiServerAddress": published.map(|published| published.address.to_string()),
             "apiServerPort": published.map(|published| published.port),
-            "problem": ready.as_ref().err(),
+            "problem": ready.as_ref().err().filter(|_| !containers.is_empty()),
             "loadBalancer": rows.iter().find(|row| row.role == LOAD_BALANCER_ROLE).map(|row| json!({
                 "container": row.container, "state": row.state,
             })),
@@ -168,14 +173,16 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
                 "name": row.name, "container": row.container, "role": row.role, "state": row.state, "ready": row.ready,
             })).collect::<Vec<_>>(),
         });
-        return print(&status.to_string());
+        print(&status.to_string())?;
+        return Ok(code);
     }
     if containers.is_empty() {
         print(&format!(
-            "there is no cluster `{}`\n",
-            identity.names.context()
+            "there is no cluster `{}`: `local-cluster{} up` makes it\n",
+            identity.names.context(),
+            identity.flag()
         ))?;
-        return Ok(exit_code::OK);
+        return Ok(code);
     }
     // Writing to a string cannot fail.
     let mut text = format!(
@@ -233,7 +240,17 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             row.name, row.role, row.state, ready, row.container
         );
     }
-    print(&text)
+    print(&text)?;
+    Ok(code)
+}
+
+/// Whether all that there should be of a cluster runs, and its nodes are Ready.
+fn is_whole(rows: &[Row]) -> bool {
+    let well = |row: &Row| {
+        row.state == word(State::Running)
+            && (row.role == LOAD_BALANCER_ROLE || row.ready == Some(true))
+    };
+    !rows.is_empty() && rows.iter().all(well)
 }
 
 /// What follows a cluster's name where not all of it runs, with the command that brings it back.

@@ -14,7 +14,7 @@ use crate::execute::snapshot::{is_whole, save as copy};
 use crate::execute::{self, Times, Work, cluster_labels};
 use crate::image::ImagePlan;
 use crate::signal;
-use crate::snapshot::{FRESH, Origin, Snapshot, name_fault};
+use crate::snapshot::{FRESH, Origin, Snapshot};
 use futures_util::future;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -53,15 +53,6 @@ pub(super) fn named(
             format!("there are {}", names.join(", "))
         };
         Error::with_hint(format!("there is no snapshot `{name}`"), hint)
-    })
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    name_fault(name).map_or(Ok(()), |fault| {
-        Err(Error::with_hint(
-            format!("`{name}` cannot be the name of a snapshot"),
-            fault,
-        ))
     })
 }
 
@@ -115,7 +106,6 @@ pub(super) async fn save(session: &Session, name: Option<&str>) -> Result<u8, Er
         },
         str::to_owned,
     );
-    check_name(&name)?;
     let cancel = signal::watch(session.reporter.clone());
     let (engine, facts, identity, _lock) = begin(session, "snapshot save").await?;
     let standing = recover(session, &engine, &facts, &identity, &cancel).await?;

@@ -6,7 +6,7 @@ use super::image;
 use super::recovery::recover;
 use super::restore::usable;
 use super::session::Session;
-use super::snapshot::{begin, check_name, is_worthless, named, of_cluster};
+use super::snapshot::{begin, is_worthless, named, of_cluster};
 use super::surroundings::Surroundings;
 use crate::cluster::{self, ClusterId, ClusterSpec, DEFAULT_VERSION, Names};
 use crate::engine::{Engine, EngineError, Facts, Rights};
@@ -240,9 +240,6 @@ pub(super) async fn import(
     name: Option<&str>,
 ) -> Result<u8, Error> {
     let began = Instant::now();
-    if let Some(name) = name {
-        check_name(name)?;
-    }
     let cancel = signal::watch(session.reporter.clone());
     let (engine, facts, identity, _lock) = begin(session, "snapshot import").await?;
     recover(session, &engine, &facts, &identity, &cancel).await?;

@@ -362,6 +362,7 @@ impl<'a> Counter<'a> {
                 done,
                 total,
                 unit: Unit::Items,
+                failed: None,
             });
         }
     }

@@ -37,6 +37,7 @@ pub(super) async fn download(
             done,
             total,
             unit: Unit::Bytes,
+            failed: None,
         });
         if total == Some(done) {
             reporter.send(Event::ProgressFinished {

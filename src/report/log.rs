@@ -1,7 +1,7 @@
 //! The log file of a run: everything, with the time, whatever the terminal showed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use super::Event;
 use super::plain::Lines;
 use super::text::Colour;
 
-/// So many logs are kept.
-const KEPT: usize = 20;
+/// So many logs are kept, besides those of runs that are under way.
+const KEPT: usize = 50;
 /// The log leaves out nothing.
 const ALL: u8 = u8::MAX;
 
@@ -47,6 +47,8 @@ pub fn open_log(directory: &Path, cluster: &str, command: &str) -> io::Result<(F
     );
     let stem = file_name(&format!("{cluster}-{command}-{stamp}"));
     let (file, path) = create_new(directory, &stem)?;
+    // For as long as the run has it open; without locks, the newest stay all the same.
+    let _ = file.try_lock_shared();
     // Old logs that cannot be removed are no reason to fail.
     let _ = keep_newest(directory, &path);
     Ok((file, path))
@@ -108,9 +110,17 @@ fn keep_newest(directory: &Path, own: &Path) -> io::Result<()> {
         .collect();
     logs.sort_by(|one, other| other.cmp(one));
     for (_, path) in logs.into_iter().skip(KEPT - 1) {
-        fs::remove_file(path)?;
+        if !is_being_written(&path)? {
+            fs::remove_file(path)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the run of this log has it still open.
+fn is_being_written(path: &Path) -> io::Result<bool> {
+    let locked = File::open(path)?.try_lock();
+    Ok(matches!(locked, Err(TryLockError::WouldBlock)))
 }
 
 fn stamp(time: OffsetDateTime, format: &'static str) -> String {
@@ -226,15 +236,32 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_twenty_stay_and_other_files_are_left_alone() {
+    fn the_newest_logs_stay_and_other_files_are_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("dev.lock"), "").unwrap();
-        let paths: Vec<PathBuf> = (0..25)
+        let paths: Vec<PathBuf> = (0..KEPT + 5)
             .map(|_| open_log(directory.path(), "dev", "up").unwrap().1)
             .collect();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), KEPT + 1);
-        assert!(paths[24].exists());
+        assert!(paths[KEPT + 4].exists());
         assert!(directory.path().join("dev.lock").exists());
+    }
+
+    #[test]
+    fn the_log_of_a_run_that_is_under_way_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (running, path) = open_log(directory.path(), "dev", "up").unwrap();
+        running.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let many = || {
+            for _ in 0..KEPT {
+                drop(open_log(directory.path(), "dev", "stop").unwrap());
+            }
+        };
+        many();
+        assert!(path.exists());
+        drop(running);
+        many();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -35,12 +35,16 @@ impl Lines {
                 done,
                 total,
                 unit,
+                failed,
             } => {
                 // The end has a line of its own.
                 if *total == Some(*done) || !self.throttle.lets_through(item, *done, *total, at) {
                     return Vec::new();
                 }
-                vec![format!("   {}", text::progress(item, *done, *total, *unit))]
+                vec![format!(
+                    "   {}",
+                    text::progress(item, *done, *total, *unit, *failed)
+                )]
             }
             Event::ProgressFinished { item } => {
                 let told = self.throttle.finish(item);

@@ -57,7 +57,13 @@ impl Renderer {
                 done,
                 total,
                 unit,
-            } => self.count(item, *done, *total, *unit),
+                failed,
+            } => {
+                let bar = self.count(item, *done, *total, *unit);
+                if let Some(failed) = failed {
+                    bar.set_message(format!("{item}, {failed} failed"));
+                }
+            }
             Event::ProgressFinished { item } => self.drop_line(&Key::Item(item.clone())),
             Event::Failed { .. } | Event::Summary { .. } | Event::RunFinished { .. } => {
                 self.close();
@@ -108,7 +114,7 @@ impl Renderer {
         self.live.insert(key, bar);
     }
 
-    fn count(&mut self, item: &str, done: u64, total: Option<u64>, unit: Unit) {
+    fn count(&mut self, item: &str, done: u64, total: Option<u64>, unit: Unit) -> ProgressBar {
         let key = Key::Item(item.to_owned());
         let bar = match self.live.get(&key) {
             Some(bar) => bar.clone(),
@@ -118,6 +124,7 @@ impl Renderer {
             bar.set_length(total);
         }
         bar.set_position(done);
+        bar
     }
 
     fn start_count(&mut self, key: Key, item: &str, unit: Unit, total: Option<u64>) -> ProgressBar {
@@ -128,7 +135,7 @@ impl Renderer {
         bar.set_style(style(match (unit, total) {
             (Unit::Bytes, Some(_)) => "   {msg} {bar:24} {bytes} of {total_bytes}, {bytes_per_sec}",
             (Unit::Bytes, None) => "   {spinner:.cyan} {msg} {bytes}, {bytes_per_sec}",
-            (Unit::Items, Some(_)) => "   {msg} {bar:24} {pos} of {len}",
+            (Unit::Items, Some(_)) => "   {msg} {bar:24} {pos} of {len} {elapsed:.dim}",
             (Unit::Items, None) => "   {spinner:.cyan} {msg} {pos}",
         }));
         bar.set_message(item.to_owned());

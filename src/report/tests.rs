@@ -49,6 +49,7 @@ fn progress(done: u64) -> Event {
         done: done << 20,
         total: Some(60 << 20),
         unit: Unit::Bytes,
+        failed: None,
     }
 }
 

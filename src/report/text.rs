@@ -154,7 +154,13 @@ fn next_lines(next: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// How far an item is, in words: `kubeadm 45 % (31.2 of 69.0 MiB)`.
-pub(super) fn progress(item: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
+pub(super) fn progress(
+    item: &str,
+    done: u64,
+    total: Option<u64>,
+    unit: Unit,
+    failed: Option<u64>,
+) -> String {
     let Some(total) = total else {
         return format!("{item} {}", amount(done, done, unit, true));
     };
@@ -163,11 +169,15 @@ pub(super) fn progress(item: &str, done: u64, total: Option<u64>, unit: Unit) ->
         .checked_div(total)
         .unwrap_or(100)
         .min(100);
+    let left = total.saturating_sub(done);
+    let failed = failed.map_or_else(String::new, |failed| {
+        format!(", {failed} failed, {left} left")
+    });
     let (done, total) = (
         amount(done, total, unit, false),
         amount(total, total, unit, true),
     );
-    format!("{item} {percent} % ({done} of {total})")
+    format!("{item} {percent} % ({done} of {total}{failed})")
 }
 
 /// An amount in the unit of size that suits `scale`, so that two amounts of the same thing compare.
@@ -218,19 +228,23 @@ mod tests {
     #[test]
     fn progress_in_words() {
         assert_eq!(
-            progress("images", 3, Some(7), Unit::Items),
+            progress("images", 3, Some(7), Unit::Items, None),
             "images 42 % (3 of 7)"
         );
         assert_eq!(
-            progress("kubelet", 1 << 19, Some(3 << 20), Unit::Bytes),
+            progress("tests", 3, Some(7), Unit::Items, Some(1)),
+            "tests 42 % (3 of 7, 1 failed, 4 left)"
+        );
+        assert_eq!(
+            progress("kubelet", 1 << 19, Some(3 << 20), Unit::Bytes, None),
             "kubelet 16 % (0.5 of 3.0 MiB)"
         );
         assert_eq!(
-            progress("archive", 5 << 20, None, Unit::Bytes),
+            progress("archive", 5 << 20, None, Unit::Bytes, None),
             "archive 5.0 MiB"
         );
         assert_eq!(
-            progress("empty", 0, Some(0), Unit::Bytes),
+            progress("empty", 0, Some(0), Unit::Bytes, None),
             "empty 100 % (0.0 of 0.0 KiB)"
         );
     }

@@ -4,11 +4,8 @@ use super::health::Health;
 use super::progress::{Phase, Progress};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -115,8 +112,9 @@ impl Collector for Told {
             ];
             (labels, restarts.count)
         });
+        // No counter: it goes with its pod, and promtool does not know OpenMetrics' names of those.
         let help = "How often a container of a pod was started again";
-        counter(to, "container_restarts", help, restarts)
+        gauge(to, "container_restarts", help, restarts)
     }
 }
 
@@ -126,38 +124,14 @@ fn gauge<'a, V: EncodeGaugeValue + fmt::Debug>(
     help: &str,
     values: impl IntoIterator<Item = (Labels<'a>, V)>,
 ) -> Result<(), fmt::Error> {
-    let values = values
-        .into_iter()
-        .map(|(labels, value)| (labels, ConstGauge::new(value)));
-    family(encoder, name, help, MetricType::Gauge, values)
-}
-
-fn counter<'a, V: EncodeCounterValue + fmt::Debug>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (Labels<'a>, V)>,
-) -> Result<(), fmt::Error> {
-    let values = values
-        .into_iter()
-        .map(|(labels, value)| (labels, ConstCounter::new(value)));
-    family(encoder, name, help, MetricType::Counter, values)
-}
-
-fn family<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    kind: MetricType,
-    values: impl Iterator<Item = (Labels<'a>, impl EncodeMetric)>,
-) -> Result<(), fmt::Error> {
-    let mut values = values.peekable();
+    let mut values = values.into_iter().peekable();
     // A head without samples says nothing.
     if values.peek().is_none() {
         return Ok(());
     }
-    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in values {
+        let value = ConstGauge::new(value);
         if labels.is_empty() {
             value.encode(family)?;
             return Ok(());

@@ -443,16 +443,7 @@ fn much_is_read_in_little_memory() {
         writeln!(file).unwrap();
     }
     drop(file);
-    let binary = assert_cmd::cargo::cargo_bin("local-cluster");
-    // Nothing can have more than so many kilobytes, whatever it is for.
-    let script = r#"ulimit -d 65536; exec "$0" split-dump dump.txt"#;
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .arg(binary)
-        .current_dir(place.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    split_in_little_memory(place.path(), "split-dump", "dump.txt");
     let length = |name: &str| {
         std::fs::metadata(place.path().join("cluster-dump").join(name))
             .unwrap()
@@ -462,4 +453,47 @@ fn much_is_read_in_little_memory() {
         (length("a"), length("b")),
         ((100 << 20) + 1, (100 << 20) + 1)
     );
+}
+
+/// The same where it is packed, in a log with much of others.
+#[test]
+fn much_is_found_and_unpacked_in_little_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let block = noise(1 << 20);
+    let mut dump = b"a dump\n@@@ a @@@\n".to_vec();
+    // Each line the same, or packing alone would take minutes.
+    let length = dump.len() + (200 << 20);
+    while dump.len() < length {
+        dump.extend_from_slice(b"what a node has said, and has said before: again\n");
+    }
+    let content = dump.len() - "a dump\n@@@ a @@@\n".len();
+    dump.push(b'\n');
+    let packed = pack(&dump).into_bytes();
+    let file = std::fs::File::create(place.path().join("job.log")).unwrap();
+    let mut file = std::io::BufWriter::new(file);
+    for (part, times) in [(&block, 10), (&packed, 1), (&block, 10)] {
+        for _ in 0..times {
+            file.write_all(part).unwrap();
+        }
+        writeln!(file).unwrap();
+    }
+    drop(file);
+    split_in_little_memory(place.path(), "split-dump64", "job.log");
+    let length = std::fs::metadata(place.path().join("cluster-dump/a"))
+        .unwrap()
+        .len();
+    assert_eq!(length, content as u64 + 1);
+}
+
+/// Nothing can have more than so many kilobytes, whatever it is for.
+fn split_in_little_memory(place: &Path, command: &str, file: &str) {
+    let binary = assert_cmd::cargo::cargo_bin("local-cluster");
+    let output = Command::new("sh")
+        .args(["-c", r#"ulimit -d 65536; exec "$0" "$@""#])
+        .arg(binary)
+        .args([command, file])
+        .current_dir(place)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }

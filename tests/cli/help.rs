@@ -230,3 +230,23 @@ fn what_belongs_to_up_is_refused_elsewhere() {
     For more information, try '--help'.
     "#);
 }
+
+#[test]
+fn names_that_no_snapshot_can_have_are_refused() {
+    for arguments in [
+        &["snapshot", "save", "a b"][..],
+        &["snapshot", "save", ""],
+        &["snapshot", "save", "Kept"],
+        &["snapshot", "import", "file", "--name", "../x"],
+    ] {
+        let error = Cli::read(["local-cluster"].iter().chain(arguments)).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        let told = error.to_string();
+        let why = if arguments[2].is_empty() {
+            "it must have 1 to 64 characters"
+        } else {
+            "only lower case letters, digits and, between them, `-` are allowed"
+        };
+        assert!(told.contains(why), "{told}");
+    }
+}

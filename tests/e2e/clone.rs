@@ -3,7 +3,6 @@
 use crate::program::{Program, engine};
 use serde_json::Value;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
@@ -25,7 +24,7 @@ fn a_clone_and_its_original_know_nothing_of_each_other() {
     original.kubectl(&["apply", "-f", WORKLOAD]);
     original.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
     original.kubectl(&["create", "configmap", "from-before"]);
-    let written = while_it_is_written_to(&original, || make(&original, &clone, &[]));
+    let written = original.while_it_is_written_to("record", || make(&original, &clone, &[]));
 
     works(&clone);
     works(&original);
@@ -134,31 +133,6 @@ fn killed(original: &Program, clone: &Program) {
     }
 }
 
-/// Writes to a cluster while something else is done; gives how many writes were acknowledged.
-fn while_it_is_written_to(program: &Program, doing: impl FnOnce()) -> usize {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writing = scope.spawn(|| {
-            let mut written = 0;
-            while !done.load(Ordering::Relaxed) {
-                // Not by the program, which sees that the nodes stand still: a client does not.
-                let folder = program.home().join(".kubeadm-local-cluster/cluster-210");
-                let created = Command::new(folder.join("kubectl"))
-                    .args(["create", "configmap", &format!("record-{written}")])
-                    .env("KUBECONFIG", folder.join("admin.conf"))
-                    .output()
-                    .unwrap();
-                assert!(created.status.success(), "record-{written}: {created:?}");
-                written += 1;
-            }
-            written
-        });
-        doing();
-        done.store(true, Ordering::Relaxed);
-        writing.join().unwrap()
-    })
-}
-
 fn records(program: &Program) -> Vec<String> {
     let all = program.kubectl(&["get", "configmaps", "-o", "name"]);
     let names = all
@@ -216,7 +190,7 @@ fn works(program: &Program) {
 
 /// The host reaches the clone's nodes where `node list` says.
 fn addresses_are_told(clone: &Program) {
-    let status = clone.ok(&["status"]);
+    let status = clone.status(&[]);
     assert!(
         status.contains("in 10.192.211.0/24 for this host; the nodes of this clone know each other by those of 10.192.210.0/24"),
         "{status}"

@@ -1,7 +1,7 @@
 //! A disk that is full in the midst of a snapshot: nothing is lost, the reason is told, and the next try works.
 
-use crate::program::{Program, engine};
-use serde_json::json;
+use crate::program::{Program, engine, engine_with};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
@@ -35,6 +35,7 @@ fn a_full_disk_takes_nothing_away() {
     program.ok(&import);
 
     program.kubectl(&["create", "configmap", "after"]);
+    restore_meets_a_full_disk(&program);
     program.ok(&["snapshot", "restore", "one"]);
     let maps = program.kubectl(&["get", "configmaps", "-o", "name"]);
     assert!(
@@ -79,11 +80,27 @@ fn meets_a_full_disk(program: &Program, arguments: &[&str], job: &str) {
     panic!("the command was always first");
 }
 
+/// The volume that a restore would fill is there, and is a small one: the old nodes stay.
+fn restore_meets_a_full_disk(program: &Program) {
+    let volume = "kube-master-cluster-44-data.2";
+    engine_with("POST", "/volumes/create", &small(volume));
+    let (_, told) = program.fails(&["snapshot", "restore", "one"]);
+    assert!(told.contains("No space left on device"), "{told}");
+    program.kubectl(&["get", "configmap", "after"]);
+    program.assert_whole();
+    engine("DELETE", &format!("/volumes/{volume}"));
+}
+
+/// A volume in which little fits.
+fn small(name: &str) -> Value {
+    let options = json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("size={SMALL}") });
+    json!({ "Name": name, "DriverOpts": options })
+}
+
 /// Makes a volume again and again, until there is a container of this name, or none will come.
 fn make_small_until_there_is(volume: &str, container: &str, ended: &AtomicBool) {
     let mut engine = BufReader::new(UnixStream::connect("/var/run/docker.sock").unwrap());
-    let options = json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("size={SMALL}") });
-    let body = json!({ "Name": volume, "DriverOpts": options }).to_string();
+    let body = small(volume).to_string();
     let path = format!("/containers/{container}/json");
     while !ended.load(Ordering::Relaxed) && ask(&mut engine, "GET", &path, "") == 404 {
         ask(&mut engine, "POST", "/volumes/create", &body);

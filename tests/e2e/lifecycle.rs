@@ -62,7 +62,7 @@ fn assert_whole(program: &Program) {
 }
 
 fn first_line(program: &Program) -> String {
-    let status = program.ok(&["status"]);
+    let status = program.status(&[]);
     status.lines().next().unwrap().to_owned()
 }
 

@@ -104,7 +104,13 @@ fn nodes_are_sent_what_they_lack() {
         "kube-master",
     ]));
     assert_eq!(one, [format!("{master} was sent 5 of 5 layers")]);
-    let both = told(&program.ok(&["--output", "json", "load", "--archive", name]));
+    let archive = std::fs::File::open(&first).unwrap();
+    let piped = program
+        .command(&["--output", "json", "load", "--archive", "-"])
+        .stdin(archive)
+        .output()
+        .unwrap();
+    let both = told(std::str::from_utf8(&piped.stdout).unwrap());
     assert_eq!(
         both,
         [

@@ -2,6 +2,7 @@
 
 use crate::program::{Program, engine};
 use serde_json::Value;
+use std::time::Duration;
 
 const MASTERS: [&str; 3] = ["kube-master", "kube-master-2", "kube-master-3"];
 
@@ -32,6 +33,68 @@ fn three_masters_survive_the_loss_of_one() {
     most_are_destroyed(&program);
     program.ok(&["snapshot", "restore", "kept"]);
     assert_all_ready(&program);
+    program.kubectl(&["get", "configmap", "first"]);
+    for master in MASTERS {
+        program.assert_certificates_last(master);
+    }
+    changes_that_are_killed_can_be_done_again(&program);
+    it_can_be_cloned(&program);
+    program.ok(&["pause"]);
+    program.ok(&["unpause"]);
+    assert_all_ready(&program);
+    program.ok(&["down"]);
+    program.ok(&["up", "--num-masters", "3", "--num-nodes", "1"]);
+    assert_all_ready(&program);
+    let maps = program.kubectl(&["get", "configmaps", "-o", "name"]);
+    assert!(!maps.contains("/first"), "it is fresh again: {maps}");
+}
+
+/// At how many moments of its life each change of the set of masters is killed.
+const KILLS: u32 = if cfg!(feature = "e2e-all") { 5 } else { 1 };
+
+/// etcd counts each master once and for good, whenever the program is killed.
+fn changes_that_are_killed_can_be_done_again(program: &Program) {
+    let last = MASTERS[2];
+    let is_there = |program: &Program| {
+        let nodes = program.kubectl(&["get", "nodes", "-o", "name"]);
+        nodes.lines().any(|node| node == format!("node/{last}"))
+    };
+    for kill in 1..=KILLS {
+        let at = |life: Duration| life * kill / (KILLS + 1);
+        program.killed(&["node", "remove", last], at(Duration::from_secs(2)));
+        program.run(&["node", "remove", last]);
+        assert!(!is_there(program));
+        program.killed(&["node", "add", "--master"], at(Duration::from_secs(6)));
+        program.ok(&["up"]);
+        if !is_there(program) {
+            program.ok(&["node", "add", "--master"]);
+        }
+        assert_all_ready(program);
+        for master in MASTERS {
+            let script = "cd /etc/kubernetes/pki/etcd &&
+                curl -sf --cacert ca.crt --cert peer.crt --key peer.key https://127.0.0.1:2380/members";
+            let members: Value =
+                serde_json::from_str(&program.exec(master, &["sh", "-c", script])).unwrap();
+            let members = members.as_array().unwrap();
+            let is_learner = |member: &Value| member["isLearner"] == true;
+            assert!(
+                members.len() == 3 && !members.iter().any(is_learner),
+                "{master} at {kill}: {members:?}"
+            );
+        }
+    }
+}
+
+fn it_can_be_cloned(program: &Program) {
+    let clone = Program::new(48);
+    program.ok(&["clone", &clone.id()]);
+    clone.ok(&["up"]);
+    clone.kubectl(&["get", "configmap", "first"]);
+    clone.kubectl(&["delete", "configmap", "first"]);
+    clone.ok(&["stop"]);
+    clone.ok(&["start"]);
+    assert_all_ready(&clone);
+    assert_all_ready(program);
     program.kubectl(&["get", "configmap", "first"]);
 }
 
@@ -85,7 +148,7 @@ fn docker(program: &Program, node: &str, doing: &str) {
 }
 
 fn status(program: &Program) -> Value {
-    serde_json::from_str(&program.ok(&["status", "--output", "json"])).unwrap()
+    serde_json::from_str(&program.status(&["--output", "json"])).unwrap()
 }
 
 /// All four are Ready. It is waited for: after a boot a kubelet that has said so is started once more, and may say for a
@@ -116,7 +179,7 @@ fn one_is_killed(program: &Program) {
         program.until("the other masters answer", |program| {
             program.run(&write).status.success()
         });
-        let told = program.ok(&["status"]);
+        let told = program.status(&[]);
         assert!(told.contains(&format!("{master} not running")), "{told}");
         program.ok(&["start"]);
         assert_all_ready(program);
@@ -178,7 +241,7 @@ fn one_is_destroyed(program: &Program) {
     engine("DELETE", &format!("/volumes/{container}-data"));
     // The others have to find a leader before they can say anything.
     program.until("the loss is told", |program| {
-        let told = program.ok(&["status"]);
+        let told = program.status(&[]);
         told.contains("kube-master-2 is lost")
     });
     program.ok(&["node", "remove", "kube-master-2"]);

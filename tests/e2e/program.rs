@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -129,6 +130,18 @@ impl Program {
         child.wait().unwrap();
     }
 
+    /// What `status` tells, of a cluster that is whole or not.
+    pub(crate) fn status(&self, more: &[&str]) -> String {
+        let output = self.run(&[&["status"], more].concat());
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            !told.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        told
+    }
+
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.ok(&[&["kubectl"], arguments].concat())
             .trim()
@@ -167,6 +180,63 @@ impl Program {
             containers.len(),
             "a data volume for each node: {volumes:?}"
         );
+    }
+
+    /// Writes to the cluster while something else is done: ConfigMaps of that name and `-0`, `-1`... one after another. Gives
+    /// how many of them were acknowledged, which all must be.
+    pub(crate) fn while_it_is_written_to(&self, name: &str, doing: impl FnOnce()) -> usize {
+        // Not by the program, which sees that the nodes stand still: a client does not.
+        let folder = self
+            .home()
+            .join(".kubeadm-local-cluster")
+            .join(&self.suffix);
+        let create = |name: &str| {
+            Command::new(folder.join("kubectl"))
+                .args(["create", "configmap", name])
+                .env("KUBECONFIG", folder.join("admin.conf"))
+                .output()
+                .unwrap()
+        };
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                let mut written = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let name = format!("{name}-{written}");
+                    let created = create(&name);
+                    assert!(created.status.success(), "{name}: {created:?}");
+                    written += 1;
+                }
+                written
+            });
+            doing();
+            done.store(true, Ordering::Relaxed);
+            writing.join().unwrap()
+        })
+    }
+
+    /// Every certificate of a node ends in ten years, those in kubeconfigs too; a day is for the test.
+    pub(crate) fn assert_certificates_last(&self, node: &str) {
+        let script = "cd /etc/kubernetes
+            files=$(find pki /var/lib/kubelet/pki -name '*.crt' -o -name '*.pem' | sort)
+            for file in $files; do
+              openssl x509 -checkend 315273600 -noout -in $file >/dev/null && echo lasts $file || echo ends $file
+            done
+            for config in *.conf; do
+              data=$(sed -n 's/.*client-certificate-data: //p' $config)
+              [ -n \"$data\" ] || continue
+              echo $data | base64 -d | openssl x509 -checkend 315273600 -noout >/dev/null &&
+                echo lasts $config || echo ends $config
+            done";
+        let told = self.exec(node, &["sh", "-c", script]);
+        assert!(!told.contains("ends "), "{node}: {told}");
+        // A worker has the authority's, and its kubelet's two.
+        let least = if node.starts_with("kube-master") {
+            14
+        } else {
+            3
+        };
+        assert!(told.lines().count() >= least, "{node}: {told}");
     }
 
     /// The name of a node's container.
@@ -237,4 +307,28 @@ pub(crate) fn engine_with(method: &str, path: &str, body: &serde_json::Value) ->
         &body.to_string(),
     ];
     curl(method, path, &more)
+}
+
+/// Ends Docker's engine and starts it again, and with it all its containers.
+#[cfg(feature = "e2e-all")]
+pub(crate) fn restart_engine() {
+    library("restart_docker");
+}
+
+/// Kills Docker's engine and starts it again.
+#[cfg(feature = "e2e-all")]
+pub(crate) fn crash_engine() {
+    library("crash_docker");
+}
+
+/// Runs a function of the scripts' library.
+#[cfg(feature = "e2e-all")]
+fn library(function: &str) {
+    let script = format!(". scripts/lib.sh && {function}");
+    let ran = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(ran.success());
 }

@@ -99,6 +99,9 @@ fn assert_the_tests_come_from_there(program: &Program) {
     let told = String::from_utf8_lossy(&told.stderr).into_owned();
     assert!(told.contains("download kubernetes-test, kubectl"), "{told}");
     assert!(told.contains("1 passed, 0 failed"), "{told}");
+    // Which of the images a test needs is not known of a release: what is nowhere is told before it runs.
+    let (warned, began) = (told.find("no registry gives them"), told.find("• run ..."));
+    assert!(warned.is_some() && warned < began, "{told}");
     let images = program.ok(&["e2e", "images", TEST]);
     for (image, from) in [
         ("/pause:", "in every node"),

@@ -4,7 +4,7 @@ use crate::program::{Program, engine};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 #[path = "../exposition.rs"]
 mod exposition;
@@ -104,6 +104,22 @@ fn assert_nothing_is_left(program: &Program) {
     }
 }
 
+/// Prometheus' own checker finds nothing wrong.
+fn promtool_accepts(text: &str) {
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let ended = promtool.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{told}{text}");
+}
+
 const READY: &str = "the cluster is ready; ";
 
 #[test]
@@ -156,6 +172,9 @@ fn ended_by_a_request(program: &Program) {
     });
     program.ok(&["start"]);
     program.until("it works again", |_| run.ask("GET /healthz", "").0 == 200);
+    let (_, text) = run.ask("GET /metrics", "");
+    assert!(text.contains("container_restarts{"), "{text}");
+    promtool_accepts(&text);
 
     for (request, headers, wanted) in [
         ("GET /stop", "", 405),

@@ -42,6 +42,8 @@ fn the_tests_of_kubernetes_run() {
         "{told}"
     );
 
+    a_test_that_fails_is_told(&program);
+
     // A signal in the midst of a test.
     let mut running = program.spawn(&["e2e", TEST]);
     program.until("a test has a namespace", |program| {
@@ -76,6 +78,26 @@ fn the_tests_of_kubernetes_run() {
     let told = program.ok(&["--output", "json", "e2e", TEST]);
     assert!(told.contains("\"stage\":\"run\""), "{told}");
     assert!(!told.contains("\"stage\":\"send\""), "{told}");
+}
+
+/// It wants two nodes for pods, and there is one. It would be run again and again if it passed.
+fn a_test_that_fails_is_told(program: &Program) {
+    let report = program.home().join("failed");
+    let (code, told) = program.fails(&[
+        "e2e",
+        "should have at least two untainted nodes",
+        "--parallel",
+        "1",
+        "--until-it-fails",
+        "--report",
+        report.to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("0 passed, 1 failed"), "{told}");
+    assert!(told.contains("\n  at "), "{told}");
+    let junit = std::fs::read_to_string(report.join("junit.xml")).unwrap();
+    assert!(junit.contains("<failure"), "{junit}");
+    assert_nothing_stays(program);
 }
 
 /// Those areas whose tests pass quickly; all of them are in `docs/conformance.md`.

@@ -9,6 +9,9 @@ const ROUNDS: usize = 50;
 const ROUNDS: usize = KINDS;
 
 /// How many kinds of things happen to the cluster.
+#[cfg(feature = "e2e-all")]
+const KINDS: usize = 8;
+#[cfg(not(feature = "e2e-all"))]
 const KINDS: usize = 7;
 
 const NODES: [&str; 2] = ["kube-master", "kube-node-1"];
@@ -18,8 +21,8 @@ struct Written<'a> {
     program: &'a Program,
     /// Objects of the API.
     records: BTreeSet<String>,
-    /// Lines of the application's file.
-    lines: usize,
+    /// The application's file, as it was when it was read last.
+    log: String,
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn what_was_acknowledged_survives() {
     let mut written = Written {
         program: &program,
         records: BTreeSet::new(),
-        lines: 0,
+        log: String::new(),
     };
     // A linear congruential generator: the mix differs from round to round, and not from run to run.
     let mut seed = 11_u64;
@@ -73,7 +76,7 @@ fn what_was_acknowledged_survives() {
                 clone.ok(&["clean"]);
             }
             5 => written.go_back(round, true),
-            _ => {
+            6 => {
                 for node in NODES {
                     engine(
                         "POST",
@@ -82,6 +85,14 @@ fn what_was_acknowledged_survives() {
                 }
                 program.ok(&["up"]);
             }
+            #[cfg(feature = "e2e-all")]
+            7 => {
+                crate::program::restart_engine();
+                program.until("the cluster is back with its engine", |program| {
+                    program.run(&["up"]).status.success()
+                });
+            }
+            kind => unreachable!("there is no kind {kind}"),
         }
         written.check(&program, round);
     }
@@ -93,24 +104,23 @@ impl Written<'_> {
         let name = format!("record-{round}");
         self.program.kubectl(&["create", "configmap", &name]);
         self.records.insert(name);
-        let before = self.lines;
-        self.program
-            .until("the application writes", |program| lines(program) > before);
-        self.lines = lines(self.program);
+        self.log = goes_on(self.program, &self.log);
     }
 
     /// It is all there, in the cluster or its clone, and the application goes on.
     fn check(&self, program: &Program, round: usize) {
         assert_eq!(records(program), self.records, "round {round}");
-        program.until("the application goes on", |program| {
-            lines(program) > self.lines
-        });
+        goes_on(program, &self.log);
     }
 
     /// A snapshot has what was written before it and nothing of what came after, also when it has been a file.
     fn go_back(&mut self, round: usize, through_a_file: bool) {
         let (program, name) = (self.program, format!("round-{round}"));
-        program.ok(&["snapshot", "save", &name]);
+        let during = format!("record-{round}-during");
+        let written = program.while_it_is_written_to(&during, || {
+            program.ok(&["snapshot", "save", &name]);
+        });
+        let after = goes_on(program, &log(program));
         if through_a_file {
             let file = program.home().join("file");
             let path = file.to_str().unwrap();
@@ -127,8 +137,37 @@ impl Written<'_> {
             "records",
             "round {round}"
         );
+        // Of what was written while it was saved there is all up to one moment.
+        let (now, known): (Vec<_>, Vec<_>) = records(program)
+            .into_iter()
+            .partition(|name| name.starts_with(&during));
+        assert!(known.iter().eq(&self.records), "round {round}: {known:?}");
+        let first: BTreeSet<_> = (0..now.len())
+            .map(|number| format!("{during}-{number}"))
+            .collect();
+        assert!(now.len() <= written, "round {round}: {now:?} of {written}");
+        assert!(first.iter().eq(&now), "round {round}: {now:?}");
+        let written = goes_on(program, &self.log);
+        assert!(
+            !written.starts_with(&after),
+            "round {round}: what came after the snapshot is there:\n{written}"
+        );
+        self.log = written;
+        self.records.extend(now);
         program.ok(&["snapshot", "rm", &name]);
     }
+}
+
+/// Waits until the application has written more than that, of which nothing is lost.
+fn goes_on(program: &Program, before: &str) -> String {
+    let mut now = String::new();
+    program.until("the application goes on", |program| {
+        now = log(program);
+        now.len() > before.len()
+    });
+    let kept = now.starts_with(before);
+    assert!(kept, "written:\n{before}found:\n{now}");
+    now
 }
 
 fn records(program: &Program) -> BTreeSet<String> {
@@ -142,16 +181,15 @@ fn records(program: &Program) -> BTreeSet<String> {
         .collect()
 }
 
-/// How many lines the application has written; each has its number, and none is missing.
-fn lines(program: &Program) -> usize {
+/// What the application has written, in whole lines: each has its number, and none is missing.
+fn log(program: &Program) -> String {
     let log = program.run(&["exec", "kube-node-1", "cat", "/mnt/records/log"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     for (line, number) in log.lines().zip(1_usize..) {
-        assert_eq!(
-            line,
-            number.to_string(),
-            "a line is missing or was written twice"
+        assert!(
+            line.starts_with(&format!("{number} ")),
+            "a line is missing or was written twice: {line}"
         );
     }
-    log.lines().count()
+    log
 }

@@ -93,7 +93,7 @@ fn a_snapshot_goes_through_a_file() {
     );
     assert!(
         other
-            .ok(&["status"])
+            .status(&[])
             .contains("in 10.192.214.0/24 for this host")
     );
     program.ok(&["clean"]);

@@ -1,22 +1,16 @@
 //! What concerns the engine as a whole: it is restarted, and all that the program ever made on it is taken away. So these
 //! tests come last, by their names, and only where everything is asked for.
 
-use crate::program::{Program, engine, engine_with};
+use crate::program::{Program, crash_engine, engine, engine_with, restart_engine};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::process::Command;
 
 #[test]
 fn a_cluster_comes_back_with_its_engine() {
     let program = Program::new(233);
     program.ok(&["up", "--num-nodes", "1"]);
     program.kubectl(&["create", "configmap", "kept"]);
-    let restarted = Command::new("bash")
-        .args(["-c", ". scripts/lib.sh && restart_docker"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(restarted.success());
+    restart_engine();
     program.until("all nodes are Ready", |program| {
         let waited = program.run(&[
             "kubectl",
@@ -34,6 +28,64 @@ fn a_cluster_comes_back_with_its_engine() {
         program.run(&["up", "--num-nodes", "1"]).status.success()
     });
     program.kubectl(&["get", "configmap", "kept"]);
+}
+
+/// Not asked to end, but killed, in the midst of what the program does with the nodes.
+#[test]
+fn an_engine_that_is_killed_takes_nothing_along() {
+    let program = Program::new(233);
+    program.ok(&["up", "--num-nodes", "1", "--skip-snapshot"]);
+    program.kubectl(&["create", "configmap", "kept"]);
+    program.ok(&["snapshot", "save", "whole"]);
+    for (command, midst) in [
+        (["snapshot", "save", "two"], "(Paused)"),
+        (["snapshot", "restore", "whole"], ".before"),
+    ] {
+        let is_there = |_: &Program| engine("GET", "/containers/json?all=1").contains(midst);
+        // What is looked for is there for a moment, which may be missed.
+        let broken_off = (0..10).any(|_| {
+            let mut running = program.spawn(&command);
+            program.until("it is in the midst", |program| {
+                is_there(program) || running.try_wait().unwrap().is_some()
+            });
+            let came = is_there(&program);
+            if came {
+                crash_engine();
+            }
+            running.wait().unwrap();
+            program.run(&["snapshot", "rm", "two"]);
+            came
+        });
+        assert!(broken_off, "{midst} was never there");
+        program.until("the cluster is back", |program| {
+            program.run(&["up"]).status.success()
+        });
+        program.assert_whole();
+        program.kubectl(&["get", "configmap", "kept"]);
+        program.ok(&["snapshot", "save", "two"]);
+        program.ok(&["snapshot", "rm", "two"]);
+    }
+    program.ok(&["snapshot", "restore", "whole"]);
+    program.kubectl(&["get", "configmap", "kept"]);
+}
+
+/// A file of a snapshot has all that is needed: images and preload volume too, as on another machine.
+fn a_file_is_enough(program: &Program) {
+    program.kubectl(&["create", "configmap", "kept"]);
+    program.ok(&["snapshot", "save", "one"]);
+    let file = program.home().join("one");
+    let path = file.to_str().unwrap();
+    program.ok(&["snapshot", "export", "one", path]);
+    program.ok(&["clean", "--images", "--cache"]);
+    let nothing = Engine::look();
+    let ours = |name: &String| name.starts_with("local-cluster");
+    for names in nothing.kinds() {
+        assert!(!names.iter().any(ours), "{names:?}");
+    }
+    program.ok(&["snapshot", "import", path]);
+    program.ok(&["snapshot", "restore", "one"]);
+    program.kubectl(&["get", "configmap", "kept"]);
+    program.assert_whole();
 }
 
 /// The names of all that an engine has of a kind.
@@ -146,6 +198,8 @@ fn what_is_cleaned_is_ours_and_unused() {
         .unwrap();
     assert!(after.volumes.contains(preload));
     assert!(after.images.iter().any(|name| kept(name)));
+
+    a_file_is_enough(&used);
 
     // And when nobody uses anything, nothing of ours stays.
     used.ok(&["clean", "--images", "--cache"]);

@@ -450,6 +450,8 @@ fn down_takes_away_what_is_found_by_label() {
     ]);
     let ended = run(&fake, &["down"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let words = "is lost, but for its snapshots: `local-cluster stop` keeps it";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
     let log = fake.log();
     assert_eq!(
         log.iter()
@@ -536,7 +538,10 @@ fn the_status_of_a_cluster_that_is_not_there() {
     let ended = run(&nothing(), &["status"]);
     assert_eq!(
         (ended.code, ended.stdout.as_str()),
-        (Some(0), "there is no cluster `local-cluster`\n")
+        (
+            Some(1),
+            "there is no cluster `local-cluster`: `local-cluster up` makes it\n"
+        )
     );
     let ended = run(
         &nothing(),
@@ -544,8 +549,18 @@ fn the_status_of_a_cluster_that_is_not_there() {
     );
     let status: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(
-        (&status["cluster"], &status["exists"], &status["nodes"]),
-        (&json!("local-cluster-7"), &json!(false), &json!([]))
+        (
+            &status["cluster"],
+            &status["exists"],
+            &status["nodes"],
+            &status["problem"]
+        ),
+        (
+            &json!("local-cluster-7"),
+            &json!(false),
+            &json!([]),
+            &Value::Null
+        )
     );
 }
 
@@ -565,7 +580,7 @@ fn the_status_of_a_cluster_that_is_stopped() {
         ),
     ]);
     let ended = run(&engine(&json!([]), &containers), &["status"]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
     insta::assert_snapshot!(ended.stdout, @r"
     cluster local-cluster: kube-master, kube-node-1 not running; `local-cluster start` brings it back
     api server unreachable: the master does not run

@@ -16,30 +16,24 @@ use tokio_util::sync::CancellationToken;
 fn what_is_no_file_of_ours_is_refused_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let import = |content: Option<&[u8]>, more: &[&str]| {
+    let import = |content: Option<&[u8]>| {
         if let Some(content) = content {
             std::fs::write(&file, content).unwrap();
         }
         let fake = engine(&json!([]), &json!([]));
-        let arguments = [&["snapshot", "import", file.to_str().unwrap()], more].concat();
-        let ended = run(&fake, &arguments);
+        let ended = run(&fake, &["snapshot", "import", file.to_str().unwrap()]);
         assert_eq!(ended.code, Some(1));
         assert_untouched(&fake);
         ended.stderr
     };
-    let text = import(None, &[]);
+    let text = import(None);
     assert!(
         text.contains("it cannot be read\n") && text.contains("No such file"),
         "{text}"
     );
-    let text = import(Some(b"something"), &[]);
+    let text = import(Some(b"something"));
     assert!(
         text.contains("it is not a snapshot that `local-cluster snapshot export` has made"),
-        "{text}"
-    );
-    let text = import(Some(b""), &["--name", "../x"]);
-    assert!(
-        text.contains("`../x` cannot be the name of a snapshot"),
         "{text}"
     );
 }

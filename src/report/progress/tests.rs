@@ -143,14 +143,17 @@ fn things_without_a_total_are_counted_too() {
             done: 1,
             total: None,
             unit,
+            failed: Some(2),
         });
         renderer.show(&Event::Progress {
             item: item.into(),
             done: 5,
             total: Some(7),
             unit,
+            failed: Some(2),
         });
         let bar = &renderer.live[&Key::Item(item.into())];
         assert_eq!((bar.position(), bar.length()), (5, Some(7)));
+        assert_eq!(bar.message(), format!("{item}, 2 failed"));
     }
 }

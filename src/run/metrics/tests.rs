@@ -79,8 +79,8 @@ fn all_is_told_in_the_form_of_openmetrics() {
     local_cluster_component_healthy{component="coredns"} 1
     local_cluster_component_healthy{component="etcd"} 0
     # HELP local_cluster_container_restarts How often a container of a pod was started again
-    # TYPE local_cluster_container_restarts counter
-    local_cluster_container_restarts_total{namespace="default",pod="odd\\ \"name\"\n",container="a"} 3
+    # TYPE local_cluster_container_restarts gauge
+    local_cluster_container_restarts{namespace="default",pod="odd\\ \"name\"\n",container="a"} 3
     # EOF
     "#);
 }
