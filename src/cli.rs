@@ -128,7 +128,7 @@ pub enum Command {
     #[command(visible_alias = "ls")]
     List,
     /// Bring images from the engine, or from an archive, into all nodes at once
-    #[command(visible_alias = "copy-image", after_help = LOAD)]
+    #[command(visible_alias = "copy-image", after_help = LOAD, override_usage = LOAD_USAGE)]
     Load(LoadArgs),
     /// Run Kubernetes' own tests: those for conformance that may run side by side
     #[command(after_help = e2e::HELP)]
@@ -222,6 +222,10 @@ pub struct LoadArgs {
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<String>,
 }
+
+const LOAD_USAGE: &str = "\
+local-cluster load [OPTIONS] <IMAGE>...
+       local-cluster load [OPTIONS] --archive <FILE>";
 
 const LOAD: &str = "\
 Each node is sent only the layers that it does not have. Pods use the images if

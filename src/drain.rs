@@ -5,12 +5,14 @@ mod pods;
 
 use crate::error::Error;
 use crate::node::access::{AGREEING, again};
+use crate::ready::list_nodes;
 use crate::ready::watch::{Watched, until};
 use futures_util::future;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, EvictParams, ListParams, Preconditions};
+use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::runtime::watcher;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -47,11 +49,10 @@ pub async fn drain(
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let doing = || format!("drain {node}");
-    let nodes = Api::<Node>::all(client.clone());
-    match again(AGREEING, cancel, async || nodes.cordon(node).await).await {
+    match cordon(client, node, cancel).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         result => result.map_err(|source| Error::other(doing(), source))?,
-    };
+    }
     let all = Api::<Pod>::all(client.clone());
     let of_node = ListParams::default().fields(&of(node));
     let listed = again(AGREEING, cancel, async || all.list(&of_node).await).await;
@@ -94,6 +95,69 @@ pub async fn drain(
     }
 }
 
+/// Says on a Node object that it was us who wants no new pods there: somebody else's wish is theirs to take back.
+const CORDONED: &str = "local-cluster/cordoned-to-be-removed";
+
+/// Has a node get no new pods.
+async fn cordon(
+    client: &Client,
+    node: &str,
+    cancel: &CancellationToken,
+) -> Result<(), kube::Error> {
+    let nodes = Api::<Node>::all(client.clone());
+    let found = again(AGREEING, cancel, async || nodes.get(node).await).await?;
+    if is_cordoned(&found) {
+        return Ok(());
+    }
+    let patch = Patch::Merge(json!({
+        "metadata": { "annotations": { CORDONED: "true" } },
+        "spec": { "unschedulable": true },
+    }));
+    let patched = again(AGREEING, cancel, async || {
+        nodes.patch(node, &PatchParams::default(), &patch).await
+    });
+    patched.await.map(|_| ())
+}
+
+fn is_cordoned(node: &Node) -> bool {
+    let spec = node.spec.as_ref();
+    spec.and_then(|spec| spec.unschedulable) == Some(true)
+}
+
+/// Has those of these nodes get pods again whose removal was begun and never came to its end; gives their names.
+pub async fn take_back(
+    client: &Client,
+    names: &[&str],
+    cancel: &CancellationToken,
+) -> Result<Vec<String>, Error> {
+    let nodes = Api::<Node>::all(client.clone());
+    let mut taken_back = Vec::new();
+    for node in list_nodes(client, AGREEING, cancel).await? {
+        let ours = node.metadata.annotations.iter().flatten();
+        let ours = ours.clone().any(|(name, _)| name == CORDONED);
+        let Some(name) = node
+            .metadata
+            .name
+            .filter(|name| ours && names.contains(&name.as_str()))
+        else {
+            continue;
+        };
+        let patch = Patch::Merge(json!({
+            "metadata": { "annotations": { CORDONED: null } },
+            "spec": { "unschedulable": null },
+        }));
+        let patched = again(AGREEING, cancel, async || {
+            nodes.patch(&name, &PatchParams::default(), &patch).await
+        });
+        let doing = || format!("let pods come to {name} again");
+        patched
+            .await
+            .map_err(|source| Error::other(doing(), source))?;
+        taken_back.push(name);
+    }
+    Ok(taken_back)
+}
+
 fn late(node: &str, drain: Drain, missing: &str) -> Error {
     let patience = humantime::format_duration(drain.patience);
     let more = humantime::format_duration(drain.patience * 5);
@@ -101,7 +165,7 @@ fn late(node: &str, drain: Drain, missing: &str) -> Error {
         format!("cannot drain {node} within {patience}: {missing}"),
         format!(
             "give it more time with `node remove {node} --timeout '{more}'`, or stop its container first: a node that does \
-             not run is not drained; `kubectl uncordon {node}` lets pods come back"
+             not run is not drained; `up` and `kubectl uncordon {node}` let pods come back"
         ),
     )
 }

@@ -270,10 +270,10 @@ fn hint_of_source(cause: &(dyn StdError + 'static)) -> Option<String> {
 
 /// The error and its sources in one line: for the message of another error.
 pub fn in_one_line(error: &(dyn StdError + 'static)) -> String {
-    chain(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    // Some libraries' errors say what their causes say.
+    texts.dedup();
+    texts.join(": ")
 }
 
 /// The error and its sources, outermost first.

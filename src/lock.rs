@@ -58,6 +58,7 @@ pub enum LockError {
     },
 }
 
+/// The words for a process that holds a lock.
 fn holder(pid: Option<u32>, command: Option<&str>) -> String {
     match (pid, command) {
         (Some(pid), Some(command)) => format!("process {pid}, `{command}`,"),
@@ -67,6 +68,17 @@ fn holder(pid: Option<u32>, command: Option<&str>) -> String {
 }
 
 impl LockError {
+    /// The words for who holds it, where somebody does.
+    pub fn held_by(&self) -> Option<String> {
+        match self {
+            Self::Held { pid, command, .. } => {
+                let holder = holder(*pid, command.as_deref());
+                Some(holder.trim_end_matches(',').to_owned())
+            }
+            Self::Io { .. } => None,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

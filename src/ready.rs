@@ -13,6 +13,7 @@ use conditions::Start;
 use futures_util::future;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::watcher;
@@ -34,8 +35,31 @@ pub struct Patience(pub Duration);
 impl Patience {
     /// For a cluster that is coming up.
     pub const NEW: Self = Self(Duration::from_mins(5));
-    /// For a cluster in which nothing had to be done.
-    pub const STANDING: Self = Self(Duration::from_secs(20));
+    /// For a cluster in which nothing had to be done, and whose nodes have run for a while.
+    const STANDING: Self = Self(Duration::from_secs(20));
+
+    /// For a cluster in which nothing had to be done, by how long its youngest node has run: somebody else may have started
+    /// it a moment ago, a run that was killed, or the engine after a reboot.
+    fn standing(age: Duration) -> Self {
+        Self(COMING_UP.saturating_sub(age).max(Self::STANDING.0))
+    }
+}
+
+/// As long as it is younger, a node may be on its way up; on a busy host that takes a minute.
+const COMING_UP: Duration = Duration::from_mins(2);
+
+/// How long to wait for nodes in which nothing had to be done.
+pub async fn patience_of_standing(engine: &Engine, nodes: &[NodeSpec]) -> Result<Patience, Error> {
+    let starts = starts(engine, nodes).await?;
+    let youngest = starts.iter().filter_map(|start| start.at).max();
+    // A clock that was set back makes it as young as can be.
+    let age = youngest.map_or(COMING_UP, |at| {
+        Timestamp::now()
+            .duration_since(at)
+            .try_into()
+            .unwrap_or_default()
+    });
+    Ok(Patience::standing(age))
 }
 
 /// Waits until all of it is true, of these nodes; what is still missing is the error when patience ends.
@@ -260,7 +284,8 @@ async fn with_troubles(
     Error::with_hint(
         format!("{text}\n{}", troubles.join("\n")),
         format!(
-            "{more}; `local-cluster{flag} down` and `local-cluster{flag} up` make the cluster anew"
+            "{more}; `local-cluster{flag} up` looks again, `local-cluster{flag} down` and then `up` make the cluster anew, \
+             without what is in it"
         ),
     )
 }
@@ -295,3 +320,17 @@ pub async fn list_nodes(
 
 /// Whether a node, and a pod, says that it is Ready.
 pub use conditions::{is_ready, pod_is_ready};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_started_a_moment_ago_is_waited_for() {
+        let patience = |age| Patience::standing(Duration::from_secs(age)).0.as_secs();
+        assert_eq!(
+            [0, 1, 99, 101, 1_000_000].map(patience),
+            [120, 119, 21, 20, 20]
+        );
+    }
+}

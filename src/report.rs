@@ -22,6 +22,7 @@ use serde::Serialize;
 
 pub use clean::strip_controls;
 pub use log::{init_tracing, open_log, state_directory};
+pub use text::bytes;
 
 /// What happened, for whoever watches. The field names are those of the JSON lines, so they are an interface.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -123,12 +123,15 @@ async fn dump(session: &Session, target: &Target<'_>, time: &DumpTime) -> Result
     let banner = format!("dump of cluster `{}`, {}", index.cluster, index.at);
     write(target, &spool, &banner)?;
     if talks {
-        session.reporter.note(format!(
-            "{} files; {} could not be had, or not all of them: {} tells",
-            index.files.len() + 1,
-            index.failures.len(),
-            index::NAME
-        ));
+        let failures = match index.failures.len() {
+            0 => String::new(),
+            count => format!(
+                "; {count} could not be had, or not all of them: {} tells",
+                index::NAME
+            ),
+        };
+        let files = index.files.len() + 1;
+        session.reporter.note(format!("{files} files{failures}"));
     }
     Ok(exit_code::OK)
 }
@@ -139,6 +142,12 @@ fn check(target: &Target<'_>) -> Result<(), Error> {
         Target::Directory(directory) => must_be_empty(directory),
         Target::Archive(file) => {
             let name = file.to_string_lossy();
+            if file.exists() {
+                return Err(Error::with_hint(
+                    format!("`{name}` is there already"),
+                    "remove it, or name another file with `--tar`",
+                ));
+            }
             if name.ends_with(".tar") || name.ends_with(".tar.xz") {
                 return Ok(());
             }

@@ -67,6 +67,10 @@ struct Outcome {
 
 /// `e2e`, and `e2e-serial`.
 pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) -> Result<u8, Error> {
+    if serial && arguments.parallel.is_some() {
+        let told = "`--parallel` is for `e2e`: `e2e-serial` runs one test after another";
+        return Err(Error::Settings(told.into()));
+    }
     let list_images = arguments.command.is_some();
     let began = Instant::now();
     let cancel = signal::watch(session.reporter.clone());
@@ -141,6 +145,7 @@ pub(super) async fn run(session: &Session, arguments: &E2eArgs, serial: bool) ->
         arguments.parallel.map_or_else(processes, usize::from)
     };
     let (_, before) = tests.namespaces().await?;
+    tests.tell_earlier(&before);
     let outcome = tests
         .run(processes, arguments.until_it_fails, report, &mut times)
         .await;
@@ -233,13 +238,8 @@ impl Tests<'_> {
                 .and(removed)
                 .map_err(|source| Error::other(doing, source))?;
             if chosen.specs.is_empty() {
-                let skip = if self.choice.skip.is_empty() {
-                    String::new()
-                } else {
-                    format!(" and not `{}`", self.choice.skip)
-                };
                 return Err(Error::with_hint(
-                    format!("no test matches `{}`{skip}", self.choice.focus),
+                    format!("there is no test {}", self.choice),
                     "names are matched as they are, large and small letters apart; `--regex` takes a regular expression",
                 ));
             }

@@ -27,6 +27,21 @@ pub(super) struct Wanted {
     pub(super) stages: Vec<Stage>,
 }
 
+impl Wanted {
+    /// Looks again for what is missing.
+    pub(super) async fn look_again(
+        &mut self,
+        engine: &Engine,
+        observed: &mut Observed,
+    ) -> Result<(), Error> {
+        observe(engine, observed).await?;
+        let preloads = preloads(engine).await?;
+        observed.preloaded = preloads.get(&self.images.preload) == Some(&true);
+        self.stages = plan_images(&self.images, &self.inputs.origin, observed);
+        Ok(())
+    }
+}
+
 /// `image build`.
 pub(super) async fn build(session: &Session) -> Result<u8, Error> {
     let cancel = signal::watch(session.reporter.clone());

@@ -216,6 +216,13 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
         }
         (Err(problem), _) => {
             let _ = writeln!(text, "api server unreachable: {problem}");
+            if remedy(&containers).is_none() {
+                let flag = identity.flag();
+                let _ = writeln!(
+                    text,
+                    "           `local-cluster{flag} up` waits for it, and finishes what was broken off"
+                );
+            }
         }
         (Ok(_), None) => {}
     }

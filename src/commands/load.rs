@@ -10,7 +10,7 @@ use crate::error::{Error, exit_code};
 use crate::execute::{self, Times};
 use crate::inventory::remedy;
 use crate::load::{self, Archive, ArchiveError, Bundle, Digest, Held, Image};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, bytes};
 use crate::signal;
 use futures_util::{Stream, StreamExt, future};
 use std::collections::BTreeSet;
@@ -240,6 +240,7 @@ impl Loading<'_> {
     ) -> Result<(File, Vec<Image>, u64), Error> {
         let doing = match from {
             From::Engine(names) => format!("read {} from the engine", names.join(", ")),
+            From::Archive(path) if path.as_os_str() == "-" => "read standard input".to_owned(),
             From::Archive(path) => format!("read {}", path.display()),
             From::Volume { path, .. } => format!("read {path}"),
         };
@@ -352,14 +353,14 @@ impl Loaded {
     /// What is told at the end: a line a node.
     fn told(&self) -> Vec<String> {
         let names = self.names.join(", ");
-        let mut lines = vec![format!("loaded {names}: {} in all", megabytes(self.whole))];
-        for (node, layers, bytes) in &self.nodes {
-            lines.push(match (layers, bytes) {
+        let mut lines = vec![format!("loaded {names}: {} in all", bytes(self.whole))];
+        for (node, layers, sent) in &self.nodes {
+            lines.push(match (layers, sent) {
                 (_, 0) => format!("{node} had all of it"),
-                (layers, bytes) => format!(
+                (layers, sent) => format!(
                     "{node} was sent {layers} of {} layers, {}",
                     self.layers,
-                    megabytes(*bytes)
+                    bytes(*sent)
                 ),
             });
         }
@@ -387,24 +388,9 @@ fn refusal(from: &From, doing: String, source: ArchiveError) -> Error {
     Error::with_hint(format!("cannot {doing}: {source}"), hint)
 }
 
-/// A number of bytes as people read it.
-fn megabytes(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{}.{} kB", bytes / 1000, bytes / 100 % 10),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_told_in_what_people_read() {
-        assert_eq!(megabytes(0), "0.0 kB");
-        assert_eq!(megabytes(999_999), "999.9 kB");
-        assert_eq!(megabytes(20_001_792), "20.0 MB");
-    }
 
     #[test]
     fn a_summary_tells_of_each_node() {
@@ -420,8 +406,8 @@ mod tests {
         assert_eq!(
             loaded.told(),
             [
-                "loaded docker.io/me/five:2: 80.8 MB in all",
-                "kube-master was sent 1 of 5 layers, 20.0 MB",
+                "loaded docker.io/me/five:2: 77.0 MiB in all",
+                "kube-master was sent 1 of 5 layers, 19.0 MiB",
                 "kube-node-1 had all of it",
             ]
         );

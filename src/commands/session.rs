@@ -185,8 +185,14 @@ impl Session {
     /// Keeps other runs from testing this cluster. Its own lock stays free: what changes a cluster may be what is tested.
     pub(super) fn lock_tests(&self, identity: &Identity) -> Result<Lock, Error> {
         // With a dot, which is in no cluster's name.
-        let name = format!("e2e.{}", identity.names.context());
-        Ok(lock::acquire(&self.state, &name)?)
+        let context = identity.names.context();
+        lock::acquire(&self.state, &format!("e2e.{context}")).map_err(|error| {
+            let Some(holder) = error.held_by() else {
+                return error.into();
+            };
+            let text = format!("another run tests cluster `{context}`: {holder}");
+            Error::with_hint(text, error.hint().unwrap_or_default())
+        })
     }
 
     /// Keeps other runs from building images at the same time; waits for them.
@@ -216,13 +222,15 @@ impl Session {
         loop {
             match lock::acquire(&self.state, name) {
                 Ok(lock) => return Ok(lock),
-                Err(lock::LockError::Held { .. }) => {
-                    if !told {
-                        self.reporter.note(words);
-                        told = true;
+                Err(error) => match error.held_by() {
+                    Some(holder) => {
+                        if !told {
+                            self.reporter.note(format!("{words}: {holder}"));
+                            told = true;
+                        }
                     }
-                }
-                Err(error) => return Err(error.into()),
+                    None => return Err(error.into()),
+                },
             }
             tokio::select! {
                 () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}

@@ -12,7 +12,7 @@ use crate::cluster::{self, ClusterId, ClusterSpec, DEFAULT_VERSION, Names};
 use crate::engine::{Engine, EngineError, Facts, Rights};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, cluster_labels, transfer};
-use crate::report::Reporter;
+use crate::report::{self, Reporter};
 use crate::signal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::file::{self, FileProblem, Kind, Manifest, Writer};
@@ -59,10 +59,10 @@ pub(super) async fn export(session: &Session, name: &str, path: &Path) -> Result
         let _ = fs::remove_file(&part);
     }
     let manifest = written?;
-    let sizes = manifest.parts.iter().map(|part| {
-        let megabytes = part.size / 1_000_000;
-        format!("{} {megabytes} MB", part.kind.entry())
-    });
+    let sizes = manifest
+        .parts
+        .iter()
+        .map(|part| format!("{} {}", part.kind.entry(), report::bytes(part.size)));
     let next = vec![
         format!(
             "{}: {}",

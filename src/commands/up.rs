@@ -14,7 +14,7 @@ use super::surroundings::Surroundings;
 use super::{client, print_plan};
 use crate::cli::UpArgs;
 use crate::cluster::{ClusterSpec, NodeSpec, Role};
-use crate::drain::Drain;
+use crate::drain::{self, Drain};
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, members};
@@ -23,7 +23,9 @@ use crate::node::phases::Phases;
 use crate::node::pod_ranges;
 use crate::plan::{self, Stage};
 use crate::ready::{self, Patience};
+use crate::report::Reporter;
 use crate::signal;
+use kube::Client;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -163,17 +165,17 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
     wanted::tell_workers(session, arguments, &standing, &spec, stays)?;
     tell_even(&session.reporter, &spec, identity);
     let (wanted, images_lock) = match standing.master() {
-        // Held while others may make the same images; a dry run makes none.
         _ if !stays => {
-            let lock = if dry_run {
+            let mut wanted = image::wanted(session, engine, &facts, version, &mut observed).await?;
+            // Others may make the same images, or have made them meanwhile; a dry run makes none.
+            let lock = if dry_run || wanted.stages.is_empty() {
                 None
             } else {
-                Some(session.lock_images(cancel).await?)
+                let lock = session.lock_images(cancel).await?;
+                wanted.look_again(engine, &mut observed).await?;
+                Some(lock)
             };
-            (
-                image::wanted(session, engine, &facts, version, &mut observed).await?,
-                lock,
-            )
+            (wanted, lock)
         }
         Some(master) => (image::of_node(session, version, master)?, None),
         None => (image::unneeded(session, version)?, None),
@@ -260,7 +262,7 @@ pub(super) async fn bring_to_ready(
     let config = client::write_kubeconfig(session, engine, identity, &way).await?;
 
     let patience = if stages.is_empty() {
-        Patience::STANDING
+        ready::patience_of_standing(engine, &spec.nodes).await?
     } else {
         Patience::NEW
     };
@@ -271,6 +273,7 @@ pub(super) async fn bring_to_ready(
             ready = ready::wait(&client, engine, spec, nodes, patience, reporter, cancel) => ready?,
             lost = outvoted(engine, identity, spec, &way.master) => return Err(lost),
         }
+        take_back_removals(&client, identity, spec, reporter, cancel).await?;
         pod_ranges::assign(&client, spec, cancel).await
     };
     let both = async {
@@ -278,6 +281,24 @@ pub(super) async fn bring_to_ready(
         ready.map(|()| fetched)
     };
     execute::stage("ready", reporter, times, Box::pin(both)).await?
+}
+
+/// A node whose removal was broken off, and that is wanted, gets pods again.
+async fn take_back_removals(
+    client: &Client,
+    identity: &Identity,
+    spec: &ClusterSpec,
+    reporter: &Reporter,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    let names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
+    for name in drain::take_back(client, &names, cancel).await? {
+        reporter.note(format!(
+            "{name} gets pods again: its removal was broken off; `local-cluster{} node remove {name}` goes on with it",
+            identity.flag()
+        ));
+    }
+    Ok(())
 }
 
 /// What is told of a cluster that has lost so many masters that the others cannot go on.

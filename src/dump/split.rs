@@ -102,9 +102,10 @@ impl Splitter {
     /// Looks whether all is there that the dump's own index lists, byte for byte.
     fn compare(&mut self) -> io::Result<()> {
         let index = std::fs::read(self.directory.join(index::NAME))?;
+        let mut missing = Vec::new();
         for listed in index::files(&String::from_utf8_lossy(&index)) {
             if !self.seen.contains(&listed.path) {
-                self.lost.push(format!("`{}` is missing", listed.path));
+                missing.push(listed.path);
                 continue;
             }
             let mut file = File::open(self.directory.join(&listed.path))?;
@@ -125,7 +126,25 @@ impl Splitter {
                 self.lost.push(text);
             }
         }
+        self.lost.extend(tell_missing(&missing));
         Ok(())
+    }
+}
+
+/// A line about files that are not there, however many: a log that is cut off lacks most of them.
+fn tell_missing(missing: &[String]) -> Option<String> {
+    const NAMED: usize = 5;
+    let named: Vec<String> = missing
+        .iter()
+        .take(NAMED)
+        .map(|path| format!("`{path}`"))
+        .collect();
+    let named = named.join(", ");
+    match missing.len() {
+        0 => None,
+        1 => Some(format!("{named} is missing")),
+        count if count <= NAMED => Some(format!("{named} are missing")),
+        count => Some(format!("{named} and {} others are missing", count - NAMED)),
     }
 }
 
@@ -349,5 +368,17 @@ mod tests {
             let told = saved.lost.concat();
             assert_eq!(told.contains("more in it than 4 GiB"), !whole, "{told}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_in_one_line() {
+        let told = |count: usize| {
+            let paths: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+            tell_missing(&paths).unwrap_or_default()
+        };
+        assert_eq!(told(0), "");
+        assert_eq!(told(1), "`0` is missing");
+        assert_eq!(told(2), "`0`, `1` are missing");
+        assert_eq!(told(7), "`0`, `1`, `2`, `3`, `4` and 2 others are missing");
     }
 }

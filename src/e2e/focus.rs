@@ -1,6 +1,6 @@
 //! Which tests are meant. PURE.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Tests by regular expressions over their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,14 @@ pub struct Choice {
     pub focus: String,
     /// But not those that match this; nothing where it is empty.
     pub skip: String,
+    /// Both in the words of whoever chose.
+    words: String,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
 }
 
 impl Choice {
@@ -22,6 +30,17 @@ impl Choice {
         } else {
             (r"\[Conformance\]", r"\[Serial\]")
         };
+        let typed = |text: &str| {
+            if regex {
+                format!("that matches `{text}`")
+            } else {
+                format!("with `{text}` in its name")
+            }
+        };
+        let mut words = focus.map_or_else(|| "for conformance".to_owned(), typed);
+        if let Some(skip) = skip.filter(|skip| !skip.is_empty()) {
+            words = format!("{words} but not one {}", typed(skip));
+        }
         // A skip of the user's own adds to what must not run beside others.
         let skip = match (skip.filter(|skip| !skip.is_empty()), usual_skip) {
             (Some(skip), "") => taken(skip),
@@ -32,6 +51,7 @@ impl Choice {
         Self {
             focus: focus.map_or_else(|| usual_focus.to_owned(), taken),
             skip,
+            words,
         }
     }
 }
@@ -82,7 +102,7 @@ mod tests {
     #[test]
     fn without_a_focus_the_conformance_tests_are_meant() {
         let choice = |focus, skip, serial, regex| {
-            let Choice { focus, skip } = Choice::new(focus, skip, serial, regex);
+            let Choice { focus, skip, .. } = Choice::new(focus, skip, serial, regex);
             (focus, skip)
         };
         let pair = |focus: &str, skip: &str| (focus.to_owned(), skip.to_owned());
@@ -113,5 +133,16 @@ mod tests {
             choice(None, Some("DNS"), false, false),
             pair(r"\[Conformance\]", r"DNS|\[Serial\]")
         );
+    }
+
+    #[test]
+    fn a_choice_is_told_as_it_was_typed() {
+        let told = |focus, skip, regex| Choice::new(focus, skip, false, regex).to_string();
+        assert_eq!(told(None, None, false), "for conformance");
+        assert_eq!(
+            told(Some("a b"), Some("c?"), false),
+            "with `a b` in its name but not one with `c?` in its name"
+        );
+        assert_eq!(told(Some("a|b"), None, true), "that matches `a|b`");
     }
 }

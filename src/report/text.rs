@@ -180,6 +180,11 @@ pub(super) fn progress(
     format!("{item} {percent} % ({done} of {total}{failed})")
 }
 
+/// A number of bytes as people read it: `19.1 MiB`.
+pub fn bytes(value: u64) -> String {
+    amount(value, value, Unit::Bytes, true)
+}
+
 /// An amount in the unit of size that suits `scale`, so that two amounts of the same thing compare.
 fn amount(value: u64, scale: u64, unit: Unit, named: bool) -> String {
     let (divisor, name) = match unit {

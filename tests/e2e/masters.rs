@@ -72,7 +72,7 @@ fn changes_that_are_killed_can_be_done_again(program: &Program) {
         assert_all_ready(program);
         for master in MASTERS {
             let script = "cd /etc/kubernetes/pki/etcd &&
-                curl -sf --cacert ca.crt --cert peer.crt --key peer.key https://127.0.0.1:2380/members";
+                curl -sf --http1.1 --cacert ca.crt --cert peer.crt --key peer.key https://$(hostname):2380/members";
             let members: Value =
                 serde_json::from_str(&program.exec(master, &["sh", "-c", script])).unwrap();
             let members = members.as_array().unwrap();

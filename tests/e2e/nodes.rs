@@ -109,6 +109,12 @@ fn lonely_pods_need_force(program: &Program) {
         "{text}"
     );
     assert_eq!(names(program).len(), 4);
+    // It gets no pods meanwhile; a cluster that is said to be ready uses all of its nodes.
+    let path = "jsonpath={.items[*].spec.unschedulable}";
+    let cordoned = || program.kubectl(&["get", "nodes", "-o", path]);
+    assert_eq!(cordoned(), "true");
+    program.ok(&["up"]);
+    assert_eq!(cordoned(), "");
     program.ok(&["node", "remove", "kube-node-3", "--force"]);
     assert_eq!(names(program).len(), 3);
 }

@@ -158,6 +158,14 @@ fn a_place_that_cannot_take_it_is_told_before_anything_is_asked() {
     let ended = run(&fake, &["dump", "--to", env!("CARGO_MANIFEST_DIR")]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("is not empty"), "{}", ended.stderr);
+    let there = tempfile::Builder::new().suffix(".tar").tempfile().unwrap();
+    let ended = run(&fake, &["dump", "--tar", there.path().to_str().unwrap()]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("is there already"),
+        "{}",
+        ended.stderr
+    );
     let ended = run(&fake, &["dump", "--tar", "dump.zip"]);
     assert_eq!(ended.code, Some(1));
     assert!(

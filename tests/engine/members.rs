@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use local_cluster::drain::{Drain, drain, forget};
+use local_cluster::drain::{Drain, drain, forget, take_back};
 use local_cluster::node::access;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -46,11 +46,20 @@ fn pod(name: &str, owner: &str) -> Value {
             "ownerReferences": owners }, "spec": { "containers": [] } })
 }
 
-const NODE: &str = "/api/v1/nodes/kube-node-1";
+const GET_NODE: &str = "GET /api/v1/nodes/kube-node-1";
+const PATCH_NODE: &str = "PATCH /api/v1/nodes/kube-node-1";
+
+fn node(annotations: &Value, unschedulable: bool) -> Value {
+    json!({ "kind": "Node", "apiVersion": "v1", "spec": { "unschedulable": unschedulable },
+            "metadata": { "name": "kube-node-1", "annotations": annotations } })
+}
+
+fn known() -> (&'static str, Answer) {
+    (GET_NODE, json(200, &node(&json!({}), false)))
+}
 
 fn cordoned() -> (&'static str, Answer) {
-    let node = json!({ "kind": "Node", "apiVersion": "v1", "metadata": { "name": "kube-node-1" } });
-    ("PATCH /api/v1/nodes/kube-node-1", json(200, &node))
+    (PATCH_NODE, json(200, &node(&json!({}), true)))
 }
 
 async fn drained(fake: &Fake, how: Drain) -> Result<(), local_cluster::error::Error> {
@@ -63,6 +72,7 @@ async fn a_refused_eviction_is_asked_for_again() {
     let pods = json!([pod("web", "ReplicaSet"), pod("agent", "DaemonSet")]);
     let evict = "POST /api/v1/namespaces/default/pods/web/eviction";
     let fake = Fake::new([
+        known(),
         cordoned(),
         ("GET /api/v1/pods", list(&pods)),
         // Gone when it is looked for again, but for what stays.
@@ -75,7 +85,7 @@ async fn a_refused_eviction_is_asked_for_again() {
     ]);
     drained(&fake, Drain::default()).await.unwrap();
     let log = fake.log();
-    assert_eq!(log[0], format!("PATCH {NODE}"));
+    assert_eq!(log[..2], [GET_NODE, PATCH_NODE]);
     assert_eq!(
         log.iter().filter(|what| *what == evict).count(),
         2,
@@ -86,14 +96,51 @@ async fn a_refused_eviction_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_node_that_kubernetes_does_not_know_has_no_pods() {
-    let fake = Fake::new([("PATCH /api/v1/nodes/kube-node-1", status(404))]);
+    let fake = Fake::new([(GET_NODE, status(404))]);
     drained(&fake, Drain::default()).await.unwrap();
     assert_eq!(fake.log().len(), 1);
 }
 
 #[tokio::test]
+async fn only_what_we_have_cordoned_is_taken_back() {
+    let annotated = |fake: &Fake| {
+        let patch = fake.all(PATCH_NODE).remove(0).body;
+        let patch: Value = serde_json::from_slice(&patch).unwrap();
+        patch["metadata"]["annotations"].clone()
+    };
+    let fake = Fake::new([known(), cordoned(), ("GET /api/v1/pods", list(&json!([])))]);
+    drained(&fake, Drain::default()).await.unwrap();
+    let ours = annotated(&fake);
+    assert_eq!(ours.as_object().unwrap().len(), 1);
+
+    // Somebody else wants no pods there.
+    let theirs = node(&json!({}), true);
+    let fake = Fake::new([
+        (GET_NODE, json(200, &theirs)),
+        ("GET /api/v1/pods", list(&json!([]))),
+    ]);
+    drained(&fake, Drain::default()).await.unwrap();
+    assert!(fake.all(PATCH_NODE).is_empty());
+
+    let cancel = CancellationToken::new();
+    for (found, wanted, back) in [
+        (node(&ours, true), "kube-node-1", true),
+        (node(&ours, true), "kube-node-2", false),
+        (theirs, "kube-node-1", false),
+    ] {
+        let nodes =
+            json!({ "kind": "NodeList", "apiVersion": "v1", "metadata": {}, "items": [found] });
+        let fake = Fake::new([("GET /api/v1/nodes", json(200, &nodes)), cordoned()]);
+        let names = take_back(&client(&fake), &[wanted], &cancel).await.unwrap();
+        assert_eq!(names == ["kube-node-1"], back, "{names:?}");
+        assert_eq!(fake.all(PATCH_NODE).len(), usize::from(back));
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_makes_again_is_named_and_left() {
     let fake = Fake::new([
+        known(),
         cordoned(),
         ("GET /api/v1/pods", list(&json!([pod("lonely", "")]))),
     ]);
@@ -117,6 +164,7 @@ async fn patience_ends_with_the_reason() {
         let nothing_new = json!({ "type": "BOOKMARK", "object": {
             "kind": "Pod", "apiVersion": "v1", "metadata": { "resourceVersion": "2" }, "spec": { "containers": [] } } });
         let fake = Fake::new([
+            known(),
             cordoned(),
             (
                 "POST /api/v1/namespaces/default/pods/web/eviction",

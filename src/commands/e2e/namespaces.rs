@@ -23,6 +23,22 @@ impl Tests<'_> {
         Ok((all, found))
     }
 
+    /// Tells of what a run has left that was killed, unless somebody else runs tests here.
+    pub(super) fn tell_earlier(&self, before: &BTreeSet<String>) {
+        if before.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = before.iter().map(String::as_str).collect();
+        let hint = format!(
+            "if nobody runs tests here, `local-cluster{} kubectl delete namespaces -l {RUN}` removes them",
+            self.identity.flag()
+        );
+        self.session.reporter.warn(
+            format!("namespaces of other tests are there: {}", names.join(", ")),
+            Some(&hint),
+        );
+    }
+
     /// Sees that no namespace of this run stays: tests that were broken off leave theirs. Those that were there before are
     /// somebody else's.
     pub(super) async fn clean(
