@@ -35,6 +35,10 @@ fn the_tests_of_kubernetes_run() {
             .to_string()
             .contains("e2e-test-images/agnhost")
     );
+    // The older agnhost is named in a file that helps these tests.
+    let images = program.ok(&["e2e", "images", "StatefulSet Basic"]);
+    let assembled = images.lines().filter(|line| line.contains("/agnhost:"));
+    assert_eq!(assembled.count(), 2, "{images}");
     let (code, told) = program.fails(&["e2e", "there is no such test"]);
     assert_eq!(code, Some(1));
     assert!(
