@@ -4,8 +4,10 @@ use super::identity::Identity;
 use super::print;
 use super::recovery::everything;
 use super::session::Session;
+use super::standing::Standing;
+use super::up::must_decide;
 use crate::cli::Output;
-use crate::cluster::{API_SERVER_PORT, DEFAULT_VERSION, Names, Role};
+use crate::cluster::{API_SERVER_PORT, ClusterSpec, DEFAULT_VERSION, Names, Role};
 use crate::engine::{Engine, Found, Published, State, Terminal, label};
 use crate::error::{Error, exit_code};
 use crate::inventory::{self, ClusterState, LOAD_BALANCER_ROLE, Ranges, is_master, remedy, word};
@@ -15,6 +17,7 @@ use crate::plan;
 use crate::ready;
 use rustix::fs::FileType;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -141,14 +144,21 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
             ),
         );
     }
-    let containers = identity.containers(&engine).await?;
+    let standing = Standing::of(&engine, &identity).await?;
+    // Nothing is known of a cluster of which there is no container.
+    let spec = standing.spec(&identity).ok();
+    let spec = spec.filter(|_| !standing.containers.is_empty());
+    let undecided = spec
+        .as_ref()
+        .and_then(|spec| must_decide(&identity, spec, &standing.states()).err());
+    let containers = standing.containers;
     let (published, ready) = ask(&engine, &containers).await;
     let ranges = inventory::ranges(&containers);
     let mut rows: Vec<_> = containers
         .iter()
         .map(|container| row(container, &ready))
         .collect();
-    rows.extend(lost(&containers, &ready));
+    rows.extend(lost(&containers, spec.as_ref(), &ready));
     rows.sort_by_key(Row::order);
     let code = if is_whole(&rows) {
         exit_code::OK
@@ -193,7 +203,10 @@ pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let missing = rows.iter().filter(|row| row.state == MISSING);
     let missing = missing.filter(|row| row.role == Role::Master.as_str());
     let missing: Vec<&str> = missing.map(|row| row.name.as_str()).collect();
-    if !missing.is_empty() {
+    if let Some(error) = undecided {
+        let hints = error.hints().join("; ");
+        let _ = writeln!(text, "{error}: {hints}");
+    } else if !missing.is_empty() {
         // etcd takes no new member as long as it counts one that it cannot reach.
         let _ = writeln!(
             text,
@@ -315,12 +328,18 @@ fn row(container: &Found, ready: &ReadyNodes) -> Row {
 /// What is said of a node that Kubernetes knows and of which there is no container.
 const MISSING: &str = "missing";
 
-/// The nodes that Kubernetes knows and of which there is no container.
-fn lost(containers: &[Found], ready: &ReadyNodes) -> Vec<Row> {
-    let nodes = ready.as_deref().unwrap_or_default();
-    let is_lost = |name: &str| containers.iter().all(|found| node_name(found) != name);
-    let lost = nodes.iter().filter(|(name, _)| is_lost(name));
-    lost.map(|(name, _)| Row {
+/// The nodes that Kubernetes knows, or of which a volume is left, and of which there is no container.
+fn lost(containers: &[Found], spec: Option<&ClusterSpec>, ready: &ReadyNodes) -> Vec<Row> {
+    let known = ready
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, _)| name);
+    let left = spec.map(|spec| spec.nodes.as_slice()).unwrap_or_default();
+    let names: BTreeSet<&String> = known.chain(left.iter().map(|node| &node.name)).collect();
+    let is_lost = |name: &&String| containers.iter().all(|found| node_name(found) != *name);
+    let lost = names.into_iter().filter(is_lost);
+    lost.map(|name| Row {
         name: name.clone(),
         container: "-".to_owned(),
         role: if Names::members_named([name.as_str()]).masters.is_empty() {

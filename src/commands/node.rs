@@ -8,6 +8,7 @@ use super::recovery::recover;
 use super::session::{self, Session};
 use super::standing::{Standing, tell_change, tell_even};
 use super::surroundings::Surroundings;
+use super::up::must_decide;
 use super::{image, preflight, print, print_plan};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
 use crate::cluster::{self, ClusterSpec, MAX_MASTERS, MAX_WORKERS, Members, NodeSpec, Role};
@@ -150,6 +151,7 @@ pub(super) async fn add(session: &Session, arguments: &NodeAddArgs) -> Result<u8
             ),
         ));
     }
+    must_decide(identity, &spec, &observed)?;
     // What a run that was killed has left half-done is the first to be had.
     let unfinished = plan::unfinished(&spec, &observed);
     let mut members = standing.members.clone();
@@ -242,6 +244,7 @@ pub(super) async fn remove(session: &Session, arguments: &NodeRemoveArgs) -> Res
         workers: left(&members.workers, Role::Worker),
     };
     let observed = standing.states();
+    must_decide(identity, &now, &observed)?;
     check_masters(&before, &left, &observed, identity)?;
     let spec = standing.spec_of(identity, left)?;
     tell_change(&session.reporter, &members, &spec, true);

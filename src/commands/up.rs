@@ -21,7 +21,7 @@ use crate::execute::{self, Times, Work, members};
 use crate::node::access::{self, Way};
 use crate::node::phases::Phases;
 use crate::node::pod_ranges;
-use crate::plan::{self, Stage};
+use crate::plan::{self, Observed, Stage};
 use crate::ready::{self, Patience};
 use crate::report::Reporter;
 use crate::signal;
@@ -156,10 +156,7 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
     let unfit = network
         .filter(|network| standing.containers.is_empty() && preflight::is_unfit(network, &spec));
     observed.network = network.is_some() && unfit.is_none();
-    if let Some(kept) = plan::minority(&spec, &observed) {
-        let all = spec.masters().count();
-        return Err(lost(identity, kept.len(), all));
-    }
+    must_decide(identity, &spec, &observed)?;
     let mut stages = plan::plan(&spec, &observed);
     let stays = !plan::creates(&stages, Some(Role::Master));
     wanted::tell_workers(session, arguments, &standing, &spec, stays)?;
@@ -299,6 +296,17 @@ async fn take_back_removals(
         ));
     }
     Ok(())
+}
+
+/// Refuses a cluster of whose masters too few are left.
+pub(super) fn must_decide(
+    identity: &Identity,
+    spec: &ClusterSpec,
+    observed: &Observed,
+) -> Result<(), Error> {
+    plan::minority(spec, observed).map_or(Ok(()), |kept| {
+        Err(lost(identity, kept.len(), spec.masters().count()))
+    })
 }
 
 /// What is told of a cluster that has lost so many masters that the others cannot go on.

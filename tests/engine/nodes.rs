@@ -200,6 +200,18 @@ fn too_few_masters_are_neither_started_nor_made_anew() {
 
     the log of this run is LOG
     ");
+    for arguments in [
+        &["node", "add", "--master"][..],
+        &["node", "remove", "kube-master-3"],
+    ] {
+        let told = text(&unmade, arguments);
+        assert!(told.contains("only 1 of 3 masters"), "{told}");
+    }
+    let told = run(&several(&unmade), &["status"]).stdout;
+    assert!(
+        told.contains("only 1 of 3 masters") && told.contains("snapshot restore"),
+        "{told}"
+    );
     insta::assert_snapshot!(text(&[("kube-master", RUN), ("kube-lb", RUN)], &["up", "--num-masters", "3"]), @r"
     local-cluster up: cluster `local-cluster`
     error: the cluster has 1 masters, and 3 are wanted
