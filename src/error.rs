@@ -276,6 +276,11 @@ pub fn in_one_line(error: &(dyn StdError + 'static)) -> String {
     texts.join(": ")
 }
 
+/// The cause behind all others: for a note that has no room for what was being done.
+pub fn innermost(error: &(dyn StdError + 'static)) -> String {
+    chain(error).last().unwrap_or(error).to_string()
+}
+
 /// The error and its sources, outermost first.
 fn chain<'error>(
     error: &'error (dyn StdError + 'static),

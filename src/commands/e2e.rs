@@ -380,9 +380,11 @@ impl Tests<'_> {
 
     /// `--dry-run`.
     fn print_specs(&self, chosen: &Chosen) -> Result<u8, Error> {
+        let mut specs = chosen.specs.clone();
+        specs.sort();
         if self.session.output == Output::Json {
-            return print(&json!({ "tests": chosen.specs }).to_string());
+            return print(&json!({ "tests": specs }).to_string());
         }
-        print(&chosen.specs.join("\n"))
+        print(&specs.join("\n"))
     }
 }

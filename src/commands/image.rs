@@ -263,12 +263,7 @@ async fn answers(
         .map_err(|error| error.to_string())?;
     let client = download::client().map_err(|error| error.to_string())?;
     let answered = release::answers(&client, &release).await;
-    answered.map_err(|error| {
-        format!(
-            "{url} does not answer: {}",
-            crate::error::in_one_line(&error)
-        )
-    })
+    answered.map_err(|error| format!("{url} does not answer: {}", crate::error::innermost(&error)))
 }
 
 /// The version that the settings mean; words like `latest` are asked of the release's server.

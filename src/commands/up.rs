@@ -12,12 +12,13 @@ use super::snapshot;
 use super::standing::{Standing, tell_even};
 use super::surroundings::Surroundings;
 use super::{client, print_plan};
-use crate::cli::UpArgs;
+use crate::cli::{Output, UpArgs};
 use crate::cluster::{ClusterSpec, NodeSpec, Role};
 use crate::drain::{self, Drain};
 use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, members};
+use crate::kubeconfig;
 use crate::node::access::{self, Way};
 use crate::node::phases::Phases;
 use crate::node::pod_ranges;
@@ -208,6 +209,11 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
     if dry_run {
         let all: Vec<Stage> = wanted.stages.iter().chain(&stages).cloned().collect();
         print_plan(session, &all)?;
+        // Where events are data, they do not come behind the plan.
+        if !stays && session.output == Output::Text {
+            let keeps = keeps_fresh && snapshot.is_none();
+            reporter.note(afterwards(session, identity, keeps)?);
+        }
         return Ok(None);
     }
 
@@ -231,6 +237,29 @@ async fn bring_up(up: &Up<'_>, arguments: &UpArgs) -> Result<Option<Times>, Erro
     }
 
     Ok(Some(times))
+}
+
+/// What `up` does beside the stages of a plan.
+fn afterwards(session: &Session, identity: &Identity, keeps: bool) -> Result<String, Error> {
+    let context = identity.names.context();
+    let file = session.directory(&identity.names)?.join("admin.conf");
+    let mut told = format!("then it writes {}", file.display());
+    let settings = session.settings()?;
+    if settings.kubeconfig.merge
+        && let Some(path) = kubeconfig::user_path(&session.environment)
+    {
+        told = format!(
+            "{told}, makes `{context}` the current context of {}",
+            path.display()
+        );
+    }
+    if keeps && !settings.cluster.skip_snapshot {
+        told = format!(
+            "{told}, and keeps the fresh state as snapshot `{}`",
+            crate::snapshot::FRESH
+        );
+    }
+    Ok(told)
 }
 
 /// Carries the cluster's stages out, writes the kubeconfig, and waits until the cluster is ready.

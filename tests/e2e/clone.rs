@@ -1,11 +1,11 @@
 //! A cluster and its clone, side by side: neither knows of the other.
 
+use crate::network::{self, WORKLOAD};
 use crate::program::{Program, engine};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 const NODES: [&str; 2] = ["kube-master", "kube-node-1"];
 
 #[cfg(feature = "e2e-all")]
@@ -26,8 +26,10 @@ fn a_clone_and_its_original_know_nothing_of_each_other() {
     original.kubectl(&["create", "configmap", "from-before"]);
     let written = original.while_it_is_written_to("record", || make(&original, &clone, &[]));
 
-    works(&clone);
-    works(&original);
+    for program in [&clone, &original] {
+        network::assert_works(program, &NODES);
+        works(program);
+    }
     assert_eq!(
         records(&original).len(),
         written,

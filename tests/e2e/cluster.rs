@@ -1,11 +1,11 @@
 //! What a cluster of three nodes must carry, and that it comes back.
 
+use crate::network::{self, WORKLOAD};
 use crate::program::{Program, engine};
 use serde_json::Value;
 use std::fs::File;
 
 const AGNHOST: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
-const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 const NODES: [&str; 3] = ["kube-master", "kube-node-1", "kube-node-2"];
 
 #[cfg(feature = "e2e-all")]
@@ -18,7 +18,7 @@ fn three_nodes_do_what_a_cluster_does() {
     let program = Program::new(240);
     program.ok(&["up"]);
     settings_and_status(&program);
-    networking(&program);
+    network::assert_works(&program, &NODES);
     for node in NODES {
         program.assert_certificates_last(node);
     }
@@ -74,92 +74,6 @@ fn settings_and_status(program: &Program) {
         std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777,
         0o600
     );
-}
-
-fn networking(program: &Program) {
-    program.kubectl(&["apply", "-f", WORKLOAD]);
-    program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
-    let list = |path: &str| -> Vec<String> {
-        let path = format!("jsonpath={{.items[*].{path}}}");
-        let text = program.kubectl(&["get", "pods", "-l", "app=server", "-o", &path]);
-        text.split_whitespace().map(str::to_owned).collect()
-    };
-    let (pods, addresses) = (list("metadata.name"), list("status.podIP"));
-    assert_eq!(pods.len(), 3);
-    let fetch = |pod: &str, url: &str| {
-        program.kubectl(&["exec", pod, "--", "curl", "-sf", "-m", "10", url])
-    };
-    for from in &pods {
-        for (to, address) in pods.iter().zip(&addresses) {
-            assert_eq!(
-                &fetch(from, &format!("http://{address}:8080/hostname")),
-                to,
-                "from {from}"
-            );
-        }
-        assert!(
-            pods.contains(&fetch(from, "http://server/hostname")),
-            "the service's name"
-        );
-        for node in NODES {
-            assert!(
-                pods.contains(&fetch(from, &format!("http://{node}:30080/hostname"))),
-                "NodePort of {node}"
-            );
-            fetch(from, &format!("http://{node}:18080/hostname"));
-        }
-    }
-    for node in NODES {
-        program.exec(
-            node,
-            &["curl", "-sf", "-m", "10", "http://127.0.0.1:18080/hostname"],
-        );
-        // Nothing serves this address: it is refused at once, and never leaves the node.
-        let refused = program.run(&[
-            "exec",
-            node,
-            "curl",
-            "-s",
-            "-m",
-            "5",
-            "http://10.96.200.200/",
-        ]);
-        assert_eq!(
-            refused.status.code(),
-            Some(7),
-            "an unserved service address"
-        );
-    }
-    let log = program.kubectl(&["logs", &pods[0]]);
-    assert!(log.contains("GET /hostname"), "{log}");
-    program.kubectl(&[
-        "wait",
-        "pod/nobody",
-        "--for=condition=Ready",
-        "--timeout=60s",
-    ]);
-    let map = program.kubectl(&["exec", "nobody", "--", "cat", "/proc/self/uid_map"]);
-    let host = map.split_whitespace().nth(1).unwrap();
-    assert_ne!(
-        host, "0",
-        "root of a pod with user namespaces is nobody on its node"
-    );
-    forwarded_port(program);
-}
-
-fn forwarded_port(program: &Program) {
-    let mut forward = program.spawn(&["kubectl", "port-forward", "service/server", "28080:80"]);
-    program.until("the forwarded port answers", |_| {
-        let output = std::process::Command::new("curl")
-            .args(["-sf", "-m", "2", "http://127.0.0.1:28080/hostname"])
-            .output();
-        output.is_ok_and(|output| output.stdout.starts_with(b"server-"))
-    });
-    // The program waits for kubectl, and kubectl goes with it: both get the signal of a terminal's Ctrl-C.
-    let _ = std::process::Command::new("pkill")
-        .args(["-f", "port-forward service/server 28080:80"])
-        .status();
-    forward.wait().unwrap();
 }
 
 fn images_can_be_removed(program: &Program) {

@@ -14,6 +14,7 @@ mod killed;
 mod lifecycle;
 mod load;
 mod masters;
+mod network;
 mod nodes;
 mod program;
 mod release;

@@ -97,7 +97,14 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
         &fake,
         &["up", "--dry-run", "--source", "modules", "--num-nodes", "1"],
     );
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ended.code, Some(0));
+    for words in [
+        "then it writes /",
+        "makes `local-cluster` the current context of /",
+        "keeps the fresh state as snapshot `fresh`",
+    ] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
     let stages: Vec<&str> = ended
         .stdout
         .lines()
