@@ -19,6 +19,9 @@ const PRIVATE: [([u8; 4], u8); 3] = [
 /// place. Every range overlaps them, and that is no conflict.
 const SHORTEST_PREFIX: u8 = 2;
 
+/// So many are named who use a range of ours: a host may have hundreds of routes.
+const NAMED: usize = 3;
+
 /// A range that somebody else uses. The cluster's own network and the routes it brings are for the caller to leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -28,20 +31,24 @@ pub struct Taken {
     pub subnet: Ipv4Network,
 }
 
-/// One of the cluster's ranges that somebody else uses already.
+/// One of the cluster's ranges that others use already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
     /// The setting and its range.
     pub ours: String,
-    /// Who uses it, and that range.
-    pub theirs: String,
+    /// Who use it, each with the range.
+    pub theirs: Vec<String>,
     /// A value for the setting that overlaps nothing, if there is one.
     pub free: Option<Ipv4Network>,
 }
 
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} overlaps {}", self.ours, self.theirs)?;
+        let named = &self.theirs[..self.theirs.len().min(NAMED)];
+        write!(f, "{} overlaps {}", self.ours, named.join(", "))?;
+        if self.theirs.len() > NAMED {
+            write!(f, " and {} others", self.theirs.len() - NAMED)?;
+        }
         match self.free {
             Some(free) => write!(f, "; {free} is free"),
             None => Ok(()),
@@ -49,7 +56,7 @@ impl fmt::Display for Overlap {
     }
 }
 
-/// Every pair of a range of the cluster and a range that is taken and overlaps it.
+/// The ranges of the cluster that others use.
 pub fn overlaps(spec: &ClusterSpec, taken: &[Taken]) -> Vec<Overlap> {
     let taken: Vec<_> = taken
         .iter()
@@ -73,11 +80,14 @@ pub fn overlaps(spec: &ClusterSpec, taken: &[Taken]) -> Vec<Overlap> {
         }
         let free = free_like(whole, &avoid);
         avoid.extend(free);
-        found.extend(hits.into_iter().map(|taken| Overlap {
+        let theirs = hits.into_iter();
+        let theirs =
+            theirs.map(|taken| format!("{} ({})", taken.what, without_host_bits(taken.subnet)));
+        found.push(Overlap {
             ours: format!("`{setting}` {used}"),
-            theirs: format!("{} ({})", taken.what, without_host_bits(taken.subnet)),
+            theirs: theirs.collect(),
             free,
-        }));
+        });
     }
     found
 }

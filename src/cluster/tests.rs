@@ -459,6 +459,16 @@ fn overlaps_name_both_sides_and_something_free() {
 }
 
 #[test]
+fn of_many_that_overlap_some_are_named() {
+    let routes: Vec<Taken> = (1..=9)
+        .map(|number| taken("route", &format!("10.244.{number}.0/24")))
+        .collect();
+    let found = overlaps(&sample::spec(|_| {}), &routes);
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"`cluster.podSubnet` 10.244.0.0/16 overlaps route (10.244.1.0/24), route (10.244.2.0/24), route (10.244.3.0/24) and 6 others; 10.245.0.0/16 is free");
+}
+
+#[test]
 fn a_full_engine_has_nothing_free() {
     let all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(|range| taken("route", range));
     let found = overlaps(&sample::spec(|_| {}), &all);
