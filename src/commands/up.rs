@@ -27,7 +27,7 @@ use crate::ready::{self, Patience};
 use crate::report::Reporter;
 use crate::signal;
 use kube::Client;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What becomes of the nodes that the cluster has.
@@ -76,6 +76,11 @@ pub(super) async fn run(session: &Session, arguments: &UpArgs, old: Old) -> Resu
     Ok(exit_code::OK)
 }
 
+/// How long the network of another run may take to be whole.
+const APPEARING: Duration = Duration::from_secs(10);
+/// How often it is looked for.
+const LOOKING: Duration = Duration::from_millis(100);
+
 /// Whether Docker has refused a network for its range.
 fn range_is_taken(error: &Error) -> bool {
     error
@@ -106,18 +111,32 @@ impl Up<'_> {
                 Err(error) if self.identity.chosen && range_is_taken(&error) => error,
                 result => return result,
             };
-            // Of two that choose at once, Docker gives the range to one; the other looks again, and sees it.
-            self.networks = session::networks(self.engine).await?;
-            let (session, networks) = (self.session, &self.networks);
-            let next = session.identity_among(self.engine, networks).await?;
-            if next.id == self.identity.id {
+            let Some(next) = self.choose_again().await? else {
                 return Err(error);
-            }
-            session.reporter.note(format!(
+            };
+            self.session.reporter.note(format!(
                 "another run has taken cluster id {}: this cluster gets {}",
                 self.identity.id, next.id
             ));
             self.identity = next;
+        }
+    }
+
+    /// Of two that choose an id at once, Docker gives the range to one; the other looks again until it sees that one's
+    /// network, which is there only when it is whole. Nothing where none comes.
+    async fn choose_again(&mut self) -> Result<Option<Identity>, Error> {
+        let began = Instant::now();
+        loop {
+            self.networks = session::networks(self.engine).await?;
+            let (session, networks) = (self.session, &self.networks);
+            let next = session.identity_among(self.engine, networks).await?;
+            if next.id != self.identity.id {
+                return Ok(Some(next));
+            }
+            if began.elapsed() > APPEARING || self.cancel.is_cancelled() {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOKING).await;
         }
     }
 }

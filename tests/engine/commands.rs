@@ -360,6 +360,8 @@ fn a_label_whose_number_another_run_took_gets_the_next() {
             ),
         ),
         ("GET /networks", json(200, &json!([]))),
+        // It has the range before it can be seen.
+        ("GET /networks", json(200, &json!([]))),
         ("GET /networks", json(200, &other)),
         ("GET /containers/json", json(200, &job)),
         ("GET /volumes", json(200, &json!({ "Volumes": [volume] }))),
