@@ -13,6 +13,8 @@ pub struct Tally {
     pub skipped: u64,
     /// The next line is the name of one that has failed.
     name_follows: bool,
+    /// Those that are skipped have an end as others have.
+    skips_end: bool,
 }
 
 /// What a line has told.
@@ -62,15 +64,22 @@ impl Tally {
                 return Seen::Nothing;
             }
             self.done += 1;
-            // Kubernetes before 1.31 has a ginkgo that tells these, too.
+            // Kubernetes before 1.31 has a ginkgo that tells these so.
             if rest.starts_with("[SKIPPED]") {
                 self.skipped += 1;
+                self.skips_end = true;
             }
             let bad = ["[FAILED]", "[PANICKED]", "[TIMEDOUT]", "[ABORTED]"];
             if bad.iter().any(|bad| rest.starts_with(bad)) {
                 self.failed += 1;
                 self.name_follows = true;
             }
+            return Seen::Progress;
+        }
+        // `[SKIPPED] in [BeforeEach] - FILE:LINE @ TIME`: all that others tell.
+        if line.starts_with("[SKIPPED] in [") && !self.skips_end {
+            self.done += 1;
+            self.skipped += 1;
             return Seen::Progress;
         }
         Seen::Nothing
@@ -80,6 +89,23 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_are_skipped_are_counted_once_by_every_ginkgo() {
+        let why = "  [SKIPPED] in [BeforeEach] - k8s.io/kubernetes/test/e2e/cloud/gcp/reboot.go:66 @ 11/22/26 17:18:04.512";
+        let count = |lines: &[&str]| {
+            let mut tally = Tally::default();
+            for line in lines {
+                tally.take(line);
+            }
+            (tally.done, tally.skipped, tally.passed())
+        };
+        let passed = "• [4.654 seconds]";
+        assert_eq!(count(&[passed, why, why]), (3, 2, 1));
+        let end = "S [SKIPPED] [0.010 seconds]";
+        assert_eq!(count(&[passed, end, why, end, why]), (3, 2, 1));
+        assert_eq!(count(&[end, passed, end]), (3, 2, 1));
+    }
 
     #[test]
     fn ginkgos_lines_are_counted() {
