@@ -27,8 +27,8 @@ fn a_clone_and_its_original_know_nothing_of_each_other() {
     let written = original.while_it_is_written_to("record", || make(&original, &clone, &[]));
 
     for program in [&clone, &original] {
+        program.ok(&["up"]);
         network::assert_works(program, &NODES);
-        works(program);
     }
     assert_eq!(
         records(&original).len(),
@@ -158,36 +158,12 @@ fn boots(program: &Program) -> Vec<String> {
     NODES.iter().map(started).collect()
 }
 
-/// All that crosses nodes: pods by address and by service, node ports by the nodes' names, and the API server that asks
-/// a kubelet.
+/// It is whole, and its nodes reach each other.
 fn works(program: &Program) {
     program.ok(&["up"]);
-    program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
-    let list = |path: &str| -> Vec<String> {
-        let path = format!("jsonpath={{.items[*].{path}}}");
-        let text = program.kubectl(&["get", "pods", "-l", "app=server", "-o", &path]);
-        text.split_whitespace().map(str::to_owned).collect()
-    };
-    let (pods, addresses) = (list("metadata.name"), list("status.podIP"));
-    assert_eq!(pods.len(), names(program).len());
-    for from in &pods {
-        let fetch =
-            |url: &str| program.kubectl(&["exec", from, "--", "curl", "-sf", "-m", "10", url]);
-        for (to, address) in pods.iter().zip(&addresses) {
-            assert_eq!(&fetch(&format!("http://{address}:8080/hostname")), to);
-        }
-        assert!(pods.contains(&fetch("http://server/hostname")));
-        for node in NODES {
-            assert!(pods.contains(&fetch(&format!("http://{node}:30080/hostname"))));
-        }
-        // More than one packet of full size, which a tunnel that is too narrow would lose.
-        let long = fetch(&format!(
-            "http://{}:8080/echo?msg={}",
-            addresses[0],
-            "x".repeat(6000)
-        ));
-        assert_eq!(long.len(), 6000);
-    }
+    let names = names(program);
+    let nodes: Vec<&str> = names.iter().map(String::as_str).collect();
+    network::assert_pods_reach_all(program, &nodes);
 }
 
 /// The host reaches the clone's nodes where `node list` says.

@@ -4,41 +4,11 @@ use crate::program::Program;
 
 pub(crate) const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/workload.yaml");
 
-/// Pods reach each other by address, by service and by ports of nodes, from every node; what nobody serves is refused; and the
-/// API server reaches kubelets.
+/// All that a cluster's network is for: pods reach each other, from every node; what nobody serves is refused; and the API
+/// server reaches kubelets.
 pub(crate) fn assert_works(program: &Program, nodes: &[&str]) {
     program.kubectl(&["apply", "-f", WORKLOAD]);
-    program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
-    let list = |path: &str| -> Vec<String> {
-        let path = format!("jsonpath={{.items[*].{path}}}");
-        let text = program.kubectl(&["get", "pods", "-l", "app=server", "-o", &path]);
-        text.split_whitespace().map(str::to_owned).collect()
-    };
-    let (pods, addresses) = (list("metadata.name"), list("status.podIP"));
-    assert_eq!(pods.len(), nodes.len());
-    let fetch = |pod: &str, url: &str| {
-        program.kubectl(&["exec", pod, "--", "curl", "-sf", "-m", "10", url])
-    };
-    for from in &pods {
-        for (to, address) in pods.iter().zip(&addresses) {
-            assert_eq!(
-                &fetch(from, &format!("http://{address}:8080/hostname")),
-                to,
-                "from {from}"
-            );
-        }
-        assert!(
-            pods.contains(&fetch(from, "http://server/hostname")),
-            "the service's name"
-        );
-        for node in nodes {
-            assert!(
-                pods.contains(&fetch(from, &format!("http://{node}:30080/hostname"))),
-                "NodePort of {node}"
-            );
-            fetch(from, &format!("http://{node}:18080/hostname"));
-        }
-    }
+    let pods = assert_pods_reach_all(program, nodes);
     for node in nodes {
         program.exec(
             node,
@@ -90,4 +60,47 @@ fn forwarded_port(program: &Program) {
         .args(["-f", "port-forward service/server 28080:80"])
         .status();
     forward.wait().unwrap();
+}
+
+/// The pods of the workload, one on each node, reach each other by address, by service, and by ports of nodes; gives their
+/// names.
+pub(crate) fn assert_pods_reach_all(program: &Program, nodes: &[&str]) -> Vec<String> {
+    program.kubectl(&["rollout", "status", "daemonset/server", "--timeout=120s"]);
+    let list = |path: &str| -> Vec<String> {
+        let path = format!("jsonpath={{.items[*].{path}}}");
+        let text = program.kubectl(&["get", "pods", "-l", "app=server", "-o", &path]);
+        text.split_whitespace().map(str::to_owned).collect()
+    };
+    let (pods, addresses) = (list("metadata.name"), list("status.podIP"));
+    assert_eq!(pods.len(), nodes.len());
+    for from in &pods {
+        let fetch =
+            |url: &str| program.kubectl(&["exec", from, "--", "curl", "-sf", "-m", "10", url]);
+        for (to, address) in pods.iter().zip(&addresses) {
+            assert_eq!(
+                &fetch(&format!("http://{address}:8080/hostname")),
+                to,
+                "from {from}"
+            );
+        }
+        assert!(
+            pods.contains(&fetch("http://server/hostname")),
+            "the service's name"
+        );
+        for node in nodes {
+            assert!(
+                pods.contains(&fetch(&format!("http://{node}:30080/hostname"))),
+                "NodePort of {node}"
+            );
+            fetch(&format!("http://{node}:18080/hostname"));
+        }
+        // More than one packet of full size, which a tunnel that is too narrow would lose.
+        let long = fetch(&format!(
+            "http://{}:8080/echo?msg={}",
+            addresses[0],
+            "x".repeat(6000)
+        ));
+        assert_eq!(long.len(), 6000);
+    }
+    pods
 }
