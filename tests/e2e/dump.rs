@@ -389,11 +389,12 @@ fn dead_api_server(program: &Program) {
             .status
             .success()
     });
+    // Before kubelet throws away what the API server has said.
+    let files = dump(program, "dead-api-server");
     let (_, told) = program.fails(&["up"]);
     // Its end may take longer than `up` waits.
     let why = "kube-master: kube-apiserver ";
     assert!(told.contains(why), "{told}");
-    let files = dump(program, "dead-api-server");
     let failures = failures(&files);
     let expected = |line: &&str| {
         line.starts_with("api: the API server does not answer")
