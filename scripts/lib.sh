@@ -205,7 +205,7 @@ has_ended() {
 forget_dead() {
     local pid
     pid=$(cat "$1" 2>/dev/null) || return 0
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || as_root rm -f "$1"
+    if has_ended "$pid" || [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$2" ]; then as_root rm -f "$1"; fi
 }
 
 # start_dockerd SOCKET LOG [ARGUMENT...]: the daemon as a process of its own that outlives this script.
