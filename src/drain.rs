@@ -133,8 +133,8 @@ pub async fn take_back(
     let nodes = Api::<Node>::all(client.clone());
     let mut taken_back = Vec::new();
     for node in list_nodes(client, AGREEING, cancel).await? {
-        let ours = node.metadata.annotations.iter().flatten();
-        let ours = ours.clone().any(|(name, _)| name == CORDONED);
+        let annotations = node.metadata.annotations.as_ref();
+        let ours = annotations.is_some_and(|all| all.contains_key(CORDONED));
         let Some(name) = node
             .metadata
             .name

@@ -28,38 +28,35 @@ const SYSTEM: &str = "kube-system";
 /// How long what is not well may take to say so.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How long to wait for a cluster that was just made, and for one that has been ready before.
+/// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience(pub Duration);
-
-impl Patience {
-    /// For a cluster that is coming up.
-    pub const NEW: Self = Self(Duration::from_mins(5));
-    /// For a cluster in which nothing had to be done, and whose nodes have run for a while.
-    const STANDING: Self = Self(Duration::from_secs(20));
-
-    /// For a cluster in which nothing had to be done, by how long its youngest node has run: somebody else may have started
-    /// it a moment ago, a run that was killed, or the engine after a reboot.
-    fn standing(age: Duration) -> Self {
-        Self(COMING_UP.saturating_sub(age).max(Self::STANDING.0))
-    }
+pub enum Patience {
+    /// For a cluster that is coming up: five minutes.
+    New,
+    /// For a cluster in which nothing had to be done: 20 s, but longer where a node has just started. Somebody else may have
+    /// started it, a run that was killed, or the engine after a reboot.
+    Standing,
 }
 
 /// As long as it is younger, a node may be on its way up; on a busy host that takes a minute.
 const COMING_UP: Duration = Duration::from_mins(2);
 
-/// How long to wait for nodes in which nothing had to be done.
-pub async fn patience_of_standing(engine: &Engine, nodes: &[NodeSpec]) -> Result<Patience, Error> {
-    let starts = starts(engine, nodes).await?;
-    let youngest = starts.iter().filter_map(|start| start.at).max();
-    // A clock that was set back makes it as young as can be.
-    let age = youngest.map_or(COMING_UP, |at| {
-        Timestamp::now()
-            .duration_since(at)
-            .try_into()
-            .unwrap_or_default()
-    });
-    Ok(Patience::standing(age))
+impl Patience {
+    /// The time for a cluster whose youngest node has run for so long.
+    fn time(self, age: Duration) -> Duration {
+        match self {
+            Self::New => Duration::from_mins(5),
+            Self::Standing => COMING_UP.saturating_sub(age).max(Duration::from_secs(20)),
+        }
+    }
+
+    /// The same for nodes that were started then.
+    fn time_from(self, starts: &[Start]) -> Duration {
+        let youngest = starts.iter().filter_map(|start| start.at).max();
+        // A clock that was set back makes it as young as can be.
+        let age = |at| Timestamp::now().duration_since(at).try_into();
+        self.time(youngest.map_or(COMING_UP, |at| age(at).unwrap_or_default()))
+    }
 }
 
 /// Waits until all of it is true, of these nodes; what is still missing is the error when patience ends.
@@ -75,7 +72,7 @@ pub async fn wait(
     let all = async {
         let starts = starts(engine, nodes).await?;
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-        let Patience(time) = patience;
+        let time = patience.time_from(&starts);
         let waiting = Box::pin(future::try_join3(
             until(
                 Api::<Node>::all(client.clone()),
@@ -98,7 +95,7 @@ pub async fn wait(
         ));
         waiting.await.map_err(|missing| late(time, &missing))?;
         reporter.note("all nodes are Ready, kube-proxy runs on each, CoreDNS is available");
-        dns_answers(client, engine, spec, nodes, patience, cancel).await
+        dns_answers(client, engine, spec, nodes, time, cancel).await
     };
     tokio::select! {
         result = all => match result {
@@ -120,7 +117,7 @@ pub async fn wait_nodes(
     let all = async {
         let starts = starts(engine, wanted).await?;
         let (api, config) = (Api::<Node>::all(client.clone()), watcher::Config::default());
-        let Patience(time) = patience;
+        let time = patience.time_from(&starts);
         until(api, config, time, |found| conditions::nodes(&starts, found))
             .await
             .map_err(|missing| late(time, &missing))
@@ -158,7 +155,7 @@ async fn dns_answers(
     engine: &Engine,
     spec: &ClusterSpec,
     nodes: &[NodeSpec],
-    patience: Patience,
+    patience: Duration,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let doing = "make a service to ask the cluster's DNS for";
@@ -215,7 +212,7 @@ async fn ask(
     node: &NodeSpec,
     service: &str,
     address: &str,
-    Patience(patience): Patience,
+    patience: Duration,
 ) -> Result<(), Error> {
     let name = format!("{service}.{SYSTEM}.svc.cluster.local");
     let (server, seconds) = (
@@ -327,7 +324,7 @@ mod tests {
 
     #[test]
     fn who_was_started_a_moment_ago_is_waited_for() {
-        let patience = |age| Patience::standing(Duration::from_secs(age)).0.as_secs();
+        let patience = |age| Patience::Standing.time(Duration::from_secs(age)).as_secs();
         assert_eq!(
             [0, 1, 99, 101, 1_000_000].map(patience),
             [120, 119, 21, 20, 20]

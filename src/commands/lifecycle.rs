@@ -206,7 +206,7 @@ impl Target {
             let chosen = |node: &&NodeSpec| self.chosen.contains(&node.container);
             let nodes: Vec<NodeSpec> = spec.nodes.iter().filter(chosen).cloned().collect();
             let waiting =
-                ready::wait_nodes(&client, &self.engine, &nodes, Patience::NEW, work.cancel);
+                ready::wait_nodes(&client, &self.engine, &nodes, Patience::New, work.cancel);
             execute::stage("ready", &session.reporter, &mut times, waiting).await?;
         }
         self.finish(session, times, Vec::new());

@@ -111,7 +111,7 @@ impl Change {
         execute::run(stages, &work, Some(&making), &mut times).await?;
         let client = access::client(&access::kubeconfig(engine, &way).await?)?;
         let waiting = async {
-            let (patience, cancel) = (Patience::NEW, &self.cancel);
+            let (patience, cancel) = (Patience::New, &self.cancel);
             ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
             pod_ranges::assign(&client, spec, cancel).await
         };

@@ -220,17 +220,16 @@ impl Session {
     ) -> Result<Lock, Error> {
         let mut told = false;
         loop {
-            match lock::acquire(&self.state, name) {
+            let error = match lock::acquire(&self.state, name) {
                 Ok(lock) => return Ok(lock),
-                Err(error) => match error.held_by() {
-                    Some(holder) => {
-                        if !told {
-                            self.reporter.note(format!("{words}: {holder}"));
-                            told = true;
-                        }
-                    }
-                    None => return Err(error.into()),
-                },
+                Err(error) => error,
+            };
+            let Some(holder) = error.held_by() else {
+                return Err(error.into());
+            };
+            if !told {
+                self.reporter.note(format!("{words}: {holder}"));
+                told = true;
             }
             tokio::select! {
                 () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}

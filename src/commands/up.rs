@@ -307,9 +307,9 @@ pub(super) async fn bring_to_ready(
     let config = client::write_kubeconfig(session, engine, identity, &way).await?;
 
     let patience = if stages.is_empty() {
-        ready::patience_of_standing(engine, &spec.nodes).await?
+        Patience::Standing
     } else {
-        Patience::NEW
+        Patience::New
     };
     let client = access::client(&config)?;
     let waiting = async {
