@@ -10,7 +10,7 @@ mod e2e;
 mod identity;
 mod image;
 mod image_list;
-mod inspect;
+mod kubectl;
 mod lifecycle;
 mod list;
 mod load;
@@ -24,6 +24,7 @@ mod session;
 mod snapshot;
 mod split_dump;
 mod standing;
+mod status;
 mod surroundings;
 mod transfer;
 mod up;
@@ -106,16 +107,16 @@ async fn act(cli: &Cli, session: &Session) -> Result<u8, Error> {
         Some(Command::E2e(arguments)) => e2e::run(session, arguments, false).await,
         Some(Command::E2eSerial(arguments)) => e2e::run(session, arguments, true).await,
         Some(Command::Load(arguments)) => load::run(session, arguments).await,
-        Some(Command::Status) => inspect::status(session).await,
+        Some(Command::Status) => status::run(session).await,
         Some(Command::Dump(arguments)) => dump::run(session, arguments).await,
         Some(Command::Dump64(time)) => dump::packed(session, time).await,
         Some(Command::SplitDump(arguments)) => split_dump::plain(session, arguments),
         Some(Command::SplitDump64(arguments)) => split_dump::packed(session, arguments),
-        Some(Command::Kubectl { args }) => inspect::kubectl(session, args).await,
-        Some(Command::Exec { node, command }) => inspect::exec(session, node, command).await,
-        Some(Command::Kubeconfig) => inspect::kubeconfig(session).await,
-        Some(Command::ApiserverPort) => inspect::apiserver_port(session).await,
-        Some(Command::Version) => inspect::version(session).await,
+        Some(Command::Kubectl { args }) => kubectl::kubectl(session, args).await,
+        Some(Command::Exec { node, command }) => kubectl::exec(session, node, command).await,
+        Some(Command::Kubeconfig) => kubectl::kubeconfig(session).await,
+        Some(Command::ApiserverPort) => kubectl::apiserver_port(session).await,
+        Some(Command::Version) => kubectl::version(session).await,
         Some(Command::Completion { shell }) => completion(*shell),
         Some(Command::Config(command)) => config_command(cli, session, command),
         Some(Command::Node(cli::NodeCommand::Add(arguments))) => {

@@ -5,7 +5,6 @@ mod pods;
 
 use crate::error::Error;
 use crate::node::access::{AGREEING, again};
-use crate::ready::list_nodes;
 use crate::ready::watch::{Watched, until};
 use futures_util::future;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -124,21 +123,24 @@ fn is_cordoned(node: &Node) -> bool {
     spec.and_then(|spec| spec.unschedulable) == Some(true)
 }
 
-/// Has those of these nodes get pods again whose removal was begun and never came to its end; gives their names.
+/// Has those of the listed nodes get pods again that are named and whose removal was begun and never came to its end; gives
+/// their names.
 pub async fn take_back(
     client: &Client,
+    listed: &[Node],
     names: &[&str],
     cancel: &CancellationToken,
 ) -> Result<Vec<String>, Error> {
     let nodes = Api::<Node>::all(client.clone());
     let mut taken_back = Vec::new();
-    for node in list_nodes(client, AGREEING, cancel).await? {
+    for node in listed {
         let annotations = node.metadata.annotations.as_ref();
         let ours = annotations.is_some_and(|all| all.contains_key(CORDONED));
         let Some(name) = node
             .metadata
             .name
-            .filter(|name| ours && names.contains(&name.as_str()))
+            .as_deref()
+            .filter(|name| ours && names.contains(name))
         else {
             continue;
         };
@@ -147,13 +149,13 @@ pub async fn take_back(
             "spec": { "unschedulable": null },
         }));
         let patched = again(AGREEING, cancel, async || {
-            nodes.patch(&name, &PatchParams::default(), &patch).await
+            nodes.patch(name, &PatchParams::default(), &patch).await
         });
         let doing = || format!("let pods come to {name} again");
         patched
             .await
             .map_err(|source| Error::other(doing(), source))?;
-        taken_back.push(name);
+        taken_back.push(name.to_owned());
     }
     Ok(taken_back)
 }

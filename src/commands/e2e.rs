@@ -6,7 +6,7 @@ mod report;
 
 use super::identity::Identity;
 use super::image;
-use super::inspect::must_run;
+use super::kubectl::must_run;
 use super::load;
 use super::print;
 use super::session::{self, Session};

@@ -35,10 +35,14 @@ impl Wanted {
         observed: &mut Observed,
     ) -> Result<(), Error> {
         observe(engine, observed).await?;
-        let preloads = preloads(engine).await?;
+        self.compare(&preloads(engine).await?, observed);
+        Ok(())
+    }
+
+    /// Decides what is missing. `observed` is told of the preloaded images.
+    fn compare(&mut self, preloads: &BTreeMap<String, bool>, observed: &mut Observed) {
         observed.preloaded = preloads.get(&self.images.preload) == Some(&true);
         self.stages = plan_images(&self.images, &self.inputs.origin, observed);
-        Ok(())
     }
 }
 
@@ -188,13 +192,13 @@ pub(super) async fn wanted(
     if inputs.preload.iter().any(|name| name == PRELOAD_TESTS) && images.tests.is_none() {
         return Err(suite::unassembled(version));
     }
-    observed.preloaded = preloads.get(&images.preload).is_some_and(|whole| *whole);
-    let stages = plan_images(&images, &origin, observed);
-    Ok(Wanted {
+    let mut wanted = Wanted {
         inputs,
         images,
-        stages,
-    })
+        stages: Vec::new(),
+    };
+    wanted.compare(&preloads, observed);
+    Ok(wanted)
 }
 
 fn inputs(
@@ -331,8 +335,9 @@ pub(super) async fn observe(engine: &Engine, observed: &mut Observed) -> Result<
     Ok(())
 }
 
-/// The preload volumes, and whether each is whole: the job that filled it has ended well, or a node was made with it, be it one that is kept in a snapshot. So
-/// nobody fills a volume anew under nodes that run, though `docker container prune` takes the job's container away.
+/// The preload volumes, and whether each is whole: the job that filled it has ended well, or a node was made with it, be
+/// it one that is kept in a snapshot. So nobody fills a volume anew under nodes that run, though `docker container prune`
+/// takes the job's container away.
 pub(super) async fn preloads(engine: &Engine) -> Result<BTreeMap<String, bool>, Error> {
     let doing = "look for preloaded images";
     let volumes = engine

@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::identity::Identity;
-use super::inspect::must_run;
+use super::kubectl::must_run;
 use super::session::{self, Session};
 use crate::cli::LoadArgs;
 use crate::engine::{Engine, Found, State};

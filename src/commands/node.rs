@@ -2,11 +2,12 @@
 //! whatever the settings say today.
 
 use super::identity::Identity;
-use super::inspect::{self, must_run};
+use super::kubectl::must_run;
 use super::making::making;
 use super::recovery::recover;
 use super::session::{self, Session};
 use super::standing::{Standing, tell_change, tell_even};
+use super::status;
 use super::surroundings::Surroundings;
 use super::up::must_decide;
 use super::{image, preflight, print, print_plan};
@@ -113,7 +114,8 @@ impl Change {
         let waiting = async {
             let (patience, cancel) = (Patience::New, &self.cancel);
             ready::wait(&client, engine, spec, nodes, patience, reporter, cancel).await?;
-            pod_ranges::assign(&client, spec, cancel).await
+            let listed = ready::list_nodes(&client, AGREEING, cancel).await?;
+            pod_ranges::assign(&client, &listed, spec, cancel).await
         };
         execute::stage("ready", reporter, &mut times, waiting).await?;
         reporter.finished(times, self.began.elapsed(), Vec::new());
@@ -388,13 +390,13 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
         return Err(identity.absent());
     }
     let spec = standing.spec(&identity)?;
-    let (_, ready) = inspect::ask(&engine, &standing.containers).await;
+    let (_, ready) = status::ask(&engine, &standing.containers).await;
     let mut rows = Vec::new();
     for node in &spec.nodes {
         let mut containers = standing.containers.iter();
         let found = containers.find(|found| found.name == node.container);
         let state = found.map_or("missing", |found| word(found.state));
-        rows.push((node, state, inspect::is_ready(&node.name, found, &ready)));
+        rows.push((node, state, status::is_ready(&node.name, found, &ready)));
     }
     if session.output == Output::Json {
         let list = json!({
@@ -421,7 +423,7 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
         .iter()
         .fold(String::new(), |mut text, (node, state, ready)| {
             let (role, subnet) = (node.role.as_str(), node.pod_subnet.to_string());
-            let ready = inspect::ready_word(*ready);
+            let ready = status::ready_word(*ready);
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,

@@ -19,13 +19,14 @@ use crate::engine::{Engine, Network};
 use crate::error::{Error, exit_code};
 use crate::execute::{self, Times, Work, members};
 use crate::kubeconfig;
-use crate::node::access::{self, Way};
+use crate::node::access::{self, AGREEING, Way};
 use crate::node::phases::Phases;
 use crate::node::pod_ranges;
 use crate::plan::{self, Observed, Stage};
 use crate::ready::{self, Patience};
 use crate::report::Reporter;
 use crate::signal;
+use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -318,8 +319,9 @@ pub(super) async fn bring_to_ready(
             ready = ready::wait(&client, engine, spec, nodes, patience, reporter, cancel) => ready?,
             lost = outvoted(engine, identity, spec, &way.master) => return Err(lost),
         }
-        take_back_removals(&client, identity, spec, reporter, cancel).await?;
-        pod_ranges::assign(&client, spec, cancel).await
+        let listed = ready::list_nodes(&client, AGREEING, cancel).await?;
+        take_back_removals(&client, &listed, identity, spec, reporter, cancel).await?;
+        pod_ranges::assign(&client, &listed, spec, cancel).await
     };
     let both = async {
         let (ready, fetched) = tokio::join!(waiting, kubectl);
@@ -331,13 +333,14 @@ pub(super) async fn bring_to_ready(
 /// A node whose removal was broken off, and that is wanted, gets pods again.
 async fn take_back_removals(
     client: &Client,
+    listed: &[Node],
     identity: &Identity,
     spec: &ClusterSpec,
     reporter: &Reporter,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
     let names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
-    for name in drain::take_back(client, &names, cancel).await? {
+    for name in drain::take_back(client, listed, &names, cancel).await? {
         reporter.note(format!(
             "{name} gets pods again: its removal was broken off; `local-cluster{} node remove {name}` goes on with it",
             identity.flag()

@@ -8,24 +8,19 @@ use crate::node::access::{AGREEING, again};
 use futures_util::future;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// Sets `spec.podCIDRs` of each node that has none yet. It cannot be changed later.
+/// Sets `spec.podCIDRs` of each of the listed nodes that has none yet. It cannot be changed later.
 pub async fn assign(
     client: &Client,
+    listed: &[Node],
     spec: &ClusterSpec,
     cancel: &CancellationToken,
 ) -> Result<(), Error> {
-    let doing = || "tell the API server the nodes' pod ranges".to_owned();
     let nodes: Api<Node> = Api::all(client.clone());
-    let listed = again(AGREEING, cancel, async || {
-        nodes.list(&ListParams::default()).await
-    })
-    .await;
-    let listed = listed.map_err(|source| Error::other(doing(), source))?;
-    let without = listed.items.iter().filter(|node| {
+    let without = listed.iter().filter(|node| {
         node.spec
             .as_ref()
             .is_none_or(|spec| spec.pod_cidr.is_none())
@@ -51,8 +46,7 @@ pub async fn assign(
             patched.await.map(|_| ())
         }
     });
-    future::try_join_all(patches)
-        .await
-        .map_err(|source| Error::other(doing(), source))?;
-    Ok(())
+    let done = future::try_join_all(patches).await;
+    done.map(|_| ())
+        .map_err(|source| Error::other("tell the API server the nodes' pod ranges", source))
 }
