@@ -90,6 +90,7 @@ fn init_1_36_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    oomScoreAdj: 0
     nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
@@ -105,6 +106,7 @@ fn init_1_36_on_cgroup_v1() {
     kind: KubeProxyConfiguration
     mode: iptables
     clusterCIDR: 10.244.0.0/16
+    oomScoreAdj: 0
     conntrack:
       maxPerCore: 0
       min: 0
@@ -168,6 +170,7 @@ fn init_1_30_on_cgroup_v2() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    oomScoreAdj: 0
     nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
@@ -183,6 +186,7 @@ fn init_1_30_on_cgroup_v2() {
     kind: KubeProxyConfiguration
     mode: iptables
     clusterCIDR: 10.244.0.0/16
+    oomScoreAdj: 0
     conntrack:
       maxPerCore: 0
       min: 0
@@ -253,6 +257,7 @@ fn init_1_20_on_cgroup_v1() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
+    oomScoreAdj: 0
     nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
@@ -268,6 +273,7 @@ fn init_1_20_on_cgroup_v1() {
     kind: KubeProxyConfiguration
     mode: iptables
     clusterCIDR: 10.244.0.0/16
+    oomScoreAdj: 0
     conntrack:
       maxPerCore: 0
       min: 0
