@@ -13,7 +13,7 @@ mod names;
 mod tests;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rcgen::KeyPair;
 use time::{Duration, OffsetDateTime};
@@ -220,6 +220,24 @@ fn shared_files(authorities: &Authorities) -> Result<Vec<PkiFile>, PkiError> {
     Ok(files)
 }
 
+/// The names of the files with which the controller manager and the scheduler serve on the node's loopback address. Given
+/// none, each makes two RSA keys for a certificate of its own at each start, and the API server, which starts beside them,
+/// lacks the processor's time.
+pub const CONTROLLER_MANAGER: &str = "kube-controller-manager";
+/// See [`CONTROLLER_MANAGER`].
+pub const SCHEDULER: &str = "kube-scheduler";
+
+/// Where the certificate of that name is in a control plane node, and its key.
+pub fn pair_paths(name: &str) -> [String; 2] {
+    ["crt", "key"].map(|ending| in_pki(&format!("{name}.{ending}")))
+}
+
+/// Serves on the node's loopback address.
+fn local(name: &str) -> Leaf {
+    let names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
+    Leaf::server(name, names)
+}
+
 fn certificate_files(
     authorities: &Authorities,
     request: &PkiRequest,
@@ -257,6 +275,9 @@ fn certificate_files(
             etcd,
             Leaf::client("kube-apiserver-etcd-client", None),
         ),
+        // kubeadm knows none of these two.
+        (CONTROLLER_MANAGER, ca, local(CONTROLLER_MANAGER)),
+        (SCHEDULER, ca, local(SCHEDULER)),
     ];
     let mut files = Vec::new();
     for (name, authority, leaf) in leaves {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::CERTIFICATE_VALIDITY;
 use crate::cluster::{ClusterSpec, KubernetesVersion, NodeSpec, Role};
+use crate::pki;
 
 /// Where kubelet and kubeadm reach the container runtime in a node.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
@@ -222,9 +223,7 @@ impl ClusterConfiguration {
                 cert_sans: cert_sans(spec),
             },
             controller_manager: controller_manager(api, election),
-            scheduler: Component {
-                extra_args: api.args(&[election]),
-            },
+            scheduler: scheduler(api, election),
             etcd: Etcd {
                 local: LocalEtcd {
                     data_dir: "/var/lib/etcd",
@@ -238,13 +237,33 @@ impl ClusterConfiguration {
 /// Of one master there is one controller manager, which need not be elected. It starts its controllers one after the other
 /// through a throttled client, which takes seconds at the default rate. Kubelets' certificates live as long as all others.
 fn controller_manager(api: Api, election: (&'static str, &str)) -> Component {
+    let [certificate, key] = pki::pair_paths(pki::CONTROLLER_MANAGER);
     Component {
         extra_args: api.args(&[
             election,
             ("kube-api-qps", "500"),
             ("kube-api-burst", "1000"),
             ("cluster-signing-duration", CERTIFICATE_VALIDITY),
+            ("tls-cert-file", &certificate),
+            ("tls-private-key-file", &key),
         ]),
+        extra_volumes: Vec::new(),
+    }
+}
+
+/// Of all certificates it sees only its own.
+fn scheduler(api: Api, election: (&'static str, &str)) -> Component {
+    let [certificate, key] = pki::pair_paths(pki::SCHEDULER);
+    Component {
+        extra_args: api.args(&[
+            election,
+            ("tls-cert-file", &certificate),
+            ("tls-private-key-file", &key),
+        ]),
+        extra_volumes: vec![
+            FileMount::new("serving-certificate", certificate),
+            FileMount::new("serving-key", key),
+        ],
     }
 }
 
@@ -285,6 +304,31 @@ struct ApiServer {
 #[serde(rename_all = "camelCase")]
 struct Component {
     extra_args: ExtraArgs,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extra_volumes: Vec<FileMount>,
+}
+
+/// A file of the node that a component sees where it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileMount {
+    name: &'static str,
+    host_path: String,
+    mount_path: String,
+    read_only: bool,
+    path_type: &'static str,
+}
+
+impl FileMount {
+    fn new(name: &'static str, path: String) -> Self {
+        Self {
+            name,
+            host_path: path.clone(),
+            mount_path: path,
+            read_only: true,
+            path_type: "File",
+        }
+    }
 }
 
 #[derive(Serialize)]

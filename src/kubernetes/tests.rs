@@ -65,10 +65,29 @@ fn init_1_36_on_cgroup_v1() {
         value: '1000'
       - name: cluster-signing-duration
         value: 87600h0m0s
+      - name: tls-cert-file
+        value: /etc/kubernetes/pki/kube-controller-manager.crt
+      - name: tls-private-key-file
+        value: /etc/kubernetes/pki/kube-controller-manager.key
     scheduler:
       extraArgs:
       - name: leader-elect
         value: 'false'
+      - name: tls-cert-file
+        value: /etc/kubernetes/pki/kube-scheduler.crt
+      - name: tls-private-key-file
+        value: /etc/kubernetes/pki/kube-scheduler.key
+      extraVolumes:
+      - name: serving-certificate
+        hostPath: /etc/kubernetes/pki/kube-scheduler.crt
+        mountPath: /etc/kubernetes/pki/kube-scheduler.crt
+        readOnly: true
+        pathType: File
+      - name: serving-key
+        hostPath: /etc/kubernetes/pki/kube-scheduler.key
+        mountPath: /etc/kubernetes/pki/kube-scheduler.key
+        readOnly: true
+        pathType: File
     etcd:
       local:
         dataDir: /var/lib/etcd
@@ -150,9 +169,24 @@ fn init_1_30_on_cgroup_v2() {
         kube-api-burst: '1000'
         kube-api-qps: '500'
         leader-elect: 'false'
+        tls-cert-file: /etc/kubernetes/pki/kube-controller-manager.crt
+        tls-private-key-file: /etc/kubernetes/pki/kube-controller-manager.key
     scheduler:
       extraArgs:
         leader-elect: 'false'
+        tls-cert-file: /etc/kubernetes/pki/kube-scheduler.crt
+        tls-private-key-file: /etc/kubernetes/pki/kube-scheduler.key
+      extraVolumes:
+      - name: serving-certificate
+        hostPath: /etc/kubernetes/pki/kube-scheduler.crt
+        mountPath: /etc/kubernetes/pki/kube-scheduler.crt
+        readOnly: true
+        pathType: File
+      - name: serving-key
+        hostPath: /etc/kubernetes/pki/kube-scheduler.key
+        mountPath: /etc/kubernetes/pki/kube-scheduler.key
+        readOnly: true
+        pathType: File
     etcd:
       local:
         dataDir: /var/lib/etcd
@@ -237,9 +271,24 @@ fn init_1_20_on_cgroup_v1() {
         kube-api-burst: '1000'
         kube-api-qps: '500'
         leader-elect: 'false'
+        tls-cert-file: /etc/kubernetes/pki/kube-controller-manager.crt
+        tls-private-key-file: /etc/kubernetes/pki/kube-controller-manager.key
     scheduler:
       extraArgs:
         leader-elect: 'false'
+        tls-cert-file: /etc/kubernetes/pki/kube-scheduler.crt
+        tls-private-key-file: /etc/kubernetes/pki/kube-scheduler.key
+      extraVolumes:
+      - name: serving-certificate
+        hostPath: /etc/kubernetes/pki/kube-scheduler.crt
+        mountPath: /etc/kubernetes/pki/kube-scheduler.crt
+        readOnly: true
+        pathType: File
+      - name: serving-key
+        hostPath: /etc/kubernetes/pki/kube-scheduler.key
+        mountPath: /etc/kubernetes/pki/kube-scheduler.key
+        readOnly: true
+        pathType: File
     etcd:
       local:
         dataDir: /var/lib/etcd

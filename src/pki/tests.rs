@@ -119,6 +119,10 @@ fn all_files_of_kubeadm_are_there() {
     600 /etc/kubernetes/pki/etcd/healthcheck-client.key
     644 /etc/kubernetes/pki/apiserver-etcd-client.crt
     600 /etc/kubernetes/pki/apiserver-etcd-client.key
+    644 /etc/kubernetes/pki/kube-controller-manager.crt
+    600 /etc/kubernetes/pki/kube-controller-manager.key
+    644 /etc/kubernetes/pki/kube-scheduler.crt
+    600 /etc/kubernetes/pki/kube-scheduler.key
     600 /etc/kubernetes/admin.conf
     600 /etc/kubernetes/controller-manager.conf
     600 /etc/kubernetes/scheduler.conf
@@ -158,6 +162,11 @@ fn certificates_chain_to_their_authority_and_carry_their_names() {
             serves(certificate("etcd/ca"), certificate(member), name, 0).unwrap();
         }
         is_client(certificate("etcd/ca"), certificate(member)).unwrap();
+    }
+    for component in [CONTROLLER_MANAGER, SCHEDULER] {
+        serves(ca, certificate(component), "127.0.0.1", 3650).unwrap();
+        is_client(ca, certificate(component)).unwrap_err();
+        matches(certificate(component), key(component));
     }
     for (authority, client) in [
         ("ca", "apiserver-kubelet-client"),
