@@ -26,6 +26,7 @@ mod split_dump;
 mod standing;
 mod status;
 mod surroundings;
+mod table;
 mod transfer;
 mod up;
 

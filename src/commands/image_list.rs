@@ -3,12 +3,12 @@
 use super::load::{ask, targets};
 use super::print;
 use super::session::Session;
+use super::table::table;
 use crate::cli::Output;
 use crate::engine::label;
 use crate::error::Error;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use tokio_util::sync::CancellationToken;
 
 /// `image list`.
@@ -43,16 +43,16 @@ pub(super) async fn run(session: &Session, named: &[String]) -> Result<u8, Error
         let list = json!({ "cluster": identity.names.context(), "images": images });
         return print(&list.to_string());
     }
-    let width = images.keys().map(|image| image.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (image, (size, having)) in &images {
+    let rows = images.iter().map(|(image, (size, having))| {
         let having = if having.len() == nodes.len() && named.is_empty() {
             "all nodes".to_owned()
         } else {
             having.join(", ")
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{image:<width$}  {size:>10}  {having}");
-    }
-    print(&text)
+        vec![(*image).clone(), (*size).to_owned(), having]
+    });
+    print(&table(
+        &["IMAGE", "SIZE", "NODES"],
+        &rows.collect::<Vec<_>>(),
+    ))
 }

@@ -2,6 +2,7 @@
 
 use super::print;
 use super::session::Session;
+use super::table::table;
 use crate::cli::Output;
 use crate::cluster::API_SERVER_PORT;
 use crate::engine::{Engine, Published, label};
@@ -11,7 +12,6 @@ use crate::plan;
 use futures_util::future;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// `list`.
 pub(super) async fn run(session: &Session) -> Result<u8, Error> {
@@ -75,53 +75,37 @@ fn as_text(clusters: &BTreeMap<String, Inventory>, published: &[Option<Published
         return "there is no cluster\n".to_owned();
     }
     let unknown = || "-".to_owned();
-    let mut rows = vec![
-        [
-            "CLUSTER",
-            "ID",
-            "KUBERNETES",
-            "NODES",
-            "STATE",
-            "SNAPSHOTS",
-            "API SERVER",
-        ]
-        .map(str::to_owned),
+    let headings = [
+        "CLUSTER",
+        "ID",
+        "KUBERNETES",
+        "NODES",
+        "STATE",
+        "SNAPSHOTS",
+        "API SERVER",
     ];
-    rows.extend(
-        clusters
-            .iter()
-            .zip(published)
-            .map(|((name, cluster), published)| {
-                let nodes: Vec<String> = cluster
-                    .counts()
-                    .iter()
-                    .map(|(state, count)| format!("{count} {state}"))
-                    .collect();
-                [
-                    name.clone(),
-                    cluster.id.map_or_else(unknown, |id| id.to_string()),
-                    cluster.version().unwrap_or_else(unknown),
-                    if nodes.is_empty() {
-                        unknown()
-                    } else {
-                        nodes.join(", ")
-                    },
-                    cluster.state().to_string(),
-                    cluster.snapshots.to_string(),
-                    published.map_or_else(unknown, |published| format!("https://{published}")),
-                ]
-            }),
-    );
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    text
+    let rows = clusters
+        .iter()
+        .zip(published)
+        .map(|((name, cluster), published)| {
+            let nodes: Vec<String> = cluster
+                .counts()
+                .iter()
+                .map(|(state, count)| format!("{count} {state}"))
+                .collect();
+            vec![
+                name.clone(),
+                cluster.id.map_or_else(unknown, |id| id.to_string()),
+                cluster.version().unwrap_or_else(unknown),
+                if nodes.is_empty() {
+                    unknown()
+                } else {
+                    nodes.join(", ")
+                },
+                cluster.state().to_string(),
+                cluster.snapshots.to_string(),
+                published.map_or_else(unknown, |published| format!("https://{published}")),
+            ]
+        });
+    table(&headings, &rows.collect::<Vec<_>>())
 }

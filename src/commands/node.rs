@@ -9,6 +9,7 @@ use super::session::{self, Session};
 use super::standing::{Standing, tell_change, tell_even};
 use super::status;
 use super::surroundings::Surroundings;
+use super::table::table;
 use super::up::must_decide;
 use super::{image, preflight, print, print_plan};
 use crate::cli::{NodeAddArgs, NodeRemoveArgs, Output};
@@ -27,7 +28,6 @@ use crate::ready::{self, Patience};
 use crate::signal;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -409,35 +409,26 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
         });
         return print(&list.to_string());
     }
-    let name = longest(spec.nodes.iter().map(|node| &node.name));
-    let container = longest(spec.nodes.iter().map(|node| &node.container));
-    // In a clone, these are not what the host can reach.
-    let from_host = |node: &NodeSpec| {
-        if spec.network.is_clone() {
-            format!("{:<15}  ", node.docker_address)
-        } else {
-            String::new()
-        }
-    };
-    let text = rows
-        .iter()
-        .fold(String::new(), |mut text, (node, state, ready)| {
-            let (role, subnet) = (node.role.as_str(), node.pod_subnet.to_string());
-            let ready = status::ready_word(*ready);
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{:<name$}  {role:<6}  {:<container$}  {:<15}  {}{subnet:<18}  {state:<8}  {ready}",
-                node.name,
-                node.container,
-                node.address,
-                from_host(node),
-            );
-            text
-        });
-    print(&text)
-}
-
-fn longest<'a>(names: impl Iterator<Item = &'a String>) -> usize {
-    names.map(String::len).max().unwrap_or(0)
+    // In a clone, the host cannot reach the others.
+    let from_host = spec.network.is_clone();
+    let mut headings = vec!["NAME", "ROLE", "CONTAINER", "ADDRESS"];
+    headings.extend(from_host.then_some("HOST ADDRESS"));
+    headings.extend(["POD SUBNET", "STATE", "READY"]);
+    let rows = rows.iter().map(|(node, state, ready)| {
+        let mut row = vec![
+            node.name.clone(),
+            node.role.as_str().to_owned(),
+            node.container.clone(),
+            node.address.to_string(),
+        ];
+        row.extend(from_host.then(|| node.docker_address.to_string()));
+        let ready = status::ready_word(*ready);
+        row.extend([
+            node.pod_subnet.to_string(),
+            (*state).to_owned(),
+            ready.to_owned(),
+        ]);
+        row
+    });
+    print(&table(&headings, &rows.collect::<Vec<_>>()))
 }

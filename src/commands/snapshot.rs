@@ -5,6 +5,7 @@ use super::recovery::{recover, remove_copying};
 use super::session::{self, Session};
 use super::standing::Standing;
 use super::surroundings::Surroundings;
+use super::table::table;
 use super::{image, print};
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, ClusterSpec};
@@ -18,7 +19,6 @@ use crate::snapshot::{FRESH, Origin, Snapshot};
 use futures_util::future;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Instant;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -313,26 +313,19 @@ pub(super) async fn list(session: &Session) -> Result<u8, Error> {
             identity.names.context()
         ));
     }
-    let name = snapshots.keys().map(String::len).max().unwrap_or(0);
-    let text = snapshots
-        .values()
-        .zip(states)
-        .fold(String::new(), |mut text, (snapshot, state)| {
-            let nodes = match snapshot.of.nodes.len() {
-                1 => "1 node".to_owned(),
-                count => format!("{count} nodes"),
-            };
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{:<name$}  {}  {nodes:<9}  {:<8}  {state}",
-                snapshot.name,
-                snapshot.of.at,
-                version(snapshot)
-            );
-            text
-        });
-    print(&text)
+    let rows = snapshots.values().zip(states).map(|(snapshot, state)| {
+        vec![
+            snapshot.name.clone(),
+            snapshot.of.at.clone(),
+            snapshot.of.nodes.len().to_string(),
+            version(snapshot),
+            state.to_owned(),
+        ]
+    });
+    print(&table(
+        &["SNAPSHOT", "AT", "NODES", "KUBERNETES", "STATE"],
+        &rows.collect::<Vec<_>>(),
+    ))
 }
 
 /// `snapshot rm`.

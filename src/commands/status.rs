@@ -5,6 +5,7 @@ use super::print;
 use super::recovery::everything;
 use super::session::Session;
 use super::standing::Standing;
+use super::table::table;
 use super::up::must_decide;
 use crate::cli::Output;
 use crate::cluster::{API_SERVER_PORT, ClusterSpec, Names, Role};
@@ -134,20 +135,19 @@ pub(super) async fn run(session: &Session) -> Result<u8, Error> {
             "addresses  in {host} for this host; the nodes of this clone know each other by those of {nodes}"
         );
     }
-    let role = rows.iter().map(|row| row.role.len()).max().unwrap_or(0);
-    let role = role.max(8);
-    for row in &rows {
+    let rows = rows.iter().map(|row| {
         let ready = match row.role.as_str() {
             // Kubernetes does not know it.
             LOAD_BALANCER_ROLE => "-",
             _ => ready_word(row.ready),
         };
-        let _ = writeln!(
-            text,
-            "{:<16} {:<role$} {:<9} {:<8} {}",
-            row.name, row.role, row.state, ready, row.container
-        );
-    }
+        let cells = [&row.name, &row.role, row.state, ready, &row.container];
+        cells.map(str::to_owned).to_vec()
+    });
+    text += &table(
+        &["NAME", "ROLE", "STATE", "READY", "CONTAINER"],
+        &rows.collect::<Vec<_>>(),
+    );
     print(&text)?;
     Ok(code)
 }

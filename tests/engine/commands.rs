@@ -593,8 +593,9 @@ fn the_status_of_a_cluster_that_is_stopped() {
     insta::assert_snapshot!(ended.stdout, @r"
     cluster local-cluster: kube-master, kube-node-1 not running; `local-cluster start` brings it back
     api server unreachable: the master does not run
-    kube-master      master   stopped   unknown  kube-master
-    kube-node-1      worker   paused    unknown  kube-node-1
+    NAME         ROLE    STATE    READY    CONTAINER
+    kube-master  master  stopped  unknown  kube-master
+    kube-node-1  worker  paused   unknown  kube-node-1
     ");
 }
 

@@ -131,11 +131,10 @@ fn the_nodes_images_are_listed() {
         ),
     );
     let ended = run(&fake, &["image", "list"]);
-    assert_eq!(
-        ended.stdout, "docker.io/me/app:1    77.1 MiB  all nodes\n",
-        "{}",
-        ended.stderr
-    );
+    insta::assert_snapshot!(ended.stdout, @r"
+    IMAGE               SIZE      NODES
+    docker.io/me/app:1  77.1 MiB  all nodes
+    ");
     let ended = run(
         &fake,
         &["image", "list", "--node", "kube-master", "--output", "json"],

@@ -345,8 +345,9 @@ fn a_list_has_what_is_fixed_for_a_node() {
     let ended = run(&fake, &["node", "list"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ended.stdout, @r"
-    kube-master  master  kube-master  10.192.0.2       10.244.1.0/24       stopped   unknown
-    kube-node-3  worker  kube-node-3  10.192.0.5       10.244.4.0/24       paused    unknown
+    NAME         ROLE    CONTAINER    ADDRESS     POD SUBNET     STATE    READY
+    kube-master  master  kube-master  10.192.0.2  10.244.1.0/24  stopped  unknown
+    kube-node-3  worker  kube-node-3  10.192.0.5  10.244.4.0/24  paused   unknown
     ");
     let ended = run(&fake, &["node", "list", "--output", "json"]);
     let list: Value = serde_json::from_str(&ended.stdout).unwrap();
