@@ -9,7 +9,8 @@ use crate::ready::watch::{Watched, until};
 use futures_util::future;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::runtime::watcher;
 use serde_json::json;
 use std::time::Duration;
@@ -180,12 +181,16 @@ async fn evict(
     cancel: &CancellationToken,
 ) -> Result<(), kube::Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-    let this = EvictParams {
-        delete_options: Some(only(pod.uid.clone(), DeleteParams::default())),
-        ..EvictParams::default()
-    };
+    // Not by `Api::evict`: it writes `delete_options`, which the API server takes for a field that it does not know. Without
+    // a version, since Kubernetes before 1.22 has another.
+    let this = json!({
+        "metadata": { "name": pod.name },
+        "deleteOptions": only(pod.uid.clone(), DeleteParams::default()),
+    });
+    let how = PostParams::default();
     let evicted = again(patience, cancel, async || {
-        pods.evict(&pod.name, &this).await
+        let asked = pods.create_subresource::<_, Status>("eviction", &pod.name, &how, &this);
+        asked.await
     });
     gone_is_fine(evicted.await)
 }

@@ -92,6 +92,9 @@ async fn a_refused_eviction_is_asked_for_again() {
         "{log:?}"
     );
     assert!(!log.iter().any(|what| what.contains("agent")), "{log:?}");
+    // That pod is meant, and no other that has its name by now.
+    let asked: Value = serde_json::from_slice(&fake.all(evict).remove(0).body).unwrap();
+    assert_eq!(asked["deleteOptions"]["preconditions"]["uid"], "web");
 }
 
 #[tokio::test]
