@@ -246,27 +246,23 @@ pub(super) async fn import(
     let mut times: Times = vec![("check".to_owned(), began.elapsed())];
     let source = Source::open(path, &session.reporter)
         .map_err(|source| refused(path, FileProblem::Read(source)))?;
+    // Before all of a large file is read, whether it could be taken.
+    let (size, architecture) = (source.size, facts.go_architecture().to_owned());
+    let problem = |problem: FileProblem| refused(path, problem);
+    let said = file::manifest(&mut &*source.file, size, &architecture);
+    let said = said.map_err(problem)?;
+    let snapshot = snapshot(session, &identity, &said, name)?;
+    must_be_free(&engine, &identity, &snapshot).await?;
     let checking = async {
-        let (size, architecture) = (source.size, facts.go_architecture().to_owned());
         let all = BufReader::new(source.read("file", 0, size));
         let checked = tokio::task::spawn_blocking(move || file::check(all, size, &architecture));
         let checked = checked.await.map_err(|source| refused(path, source))?;
-        checked.map_err(|problem| refused(path, problem))
+        checked.map_err(problem)
     };
     let manifest = execute::stage("file", &session.reporter, &mut times, checking).await?;
-    let snapshot = snapshot(session, &identity, &manifest, name)?;
-    let there = of_cluster(&engine, &identity).await?;
-    if let Some(old) = there.get(&snapshot.name)
-        && !is_worthless(&engine, old).await?
-    {
-        return Err(Error::with_hint(
-            format!("there is a snapshot `{}` already", snapshot.name),
-            format!(
-                "give another name with `--name`, or remove it with `local-cluster{} snapshot rm {}`",
-                identity.flag(),
-                snapshot.name
-            ),
-        ));
+    if manifest != said {
+        let changed = "it has changed while it was read".to_owned();
+        return Err(problem(FileProblem::Damaged(changed)));
     }
     let importing = Importing {
         session,
@@ -292,6 +288,29 @@ pub(super) async fn import(
 
 fn refused(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::other(format!("import {}", path.display()), source)
+}
+
+/// No snapshot that may be whole is replaced by one of its name.
+async fn must_be_free(
+    engine: &Engine,
+    identity: &Identity,
+    snapshot: &Snapshot,
+) -> Result<(), Error> {
+    let there = of_cluster(engine, identity).await?;
+    let Some(old) = there.get(&snapshot.name) else {
+        return Ok(());
+    };
+    if is_worthless(engine, old).await? {
+        return Ok(());
+    }
+    Err(Error::with_hint(
+        format!("there is a snapshot `{}` already", snapshot.name),
+        format!(
+            "give another name with `--name`, or remove it with `local-cluster{} snapshot rm {}`",
+            identity.flag(),
+            snapshot.name
+        ),
+    ))
 }
 
 /// What the file has, as a snapshot of the cluster that is meant: where that has another range, as one of a clone.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 
-pub use check::{check, offset, open};
+pub use check::{check, manifest, offset, open};
 pub use writer::{PartWriter, Writer};
 
 /// The form of the file. Another form is another number.

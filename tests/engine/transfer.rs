@@ -10,6 +10,7 @@ use local_cluster::snapshot::file::{Kind, Manifest, Writer};
 use local_cluster::snapshot::{Origin, Snapshot};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use tokio_util::sync::CancellationToken;
 
 #[test]
@@ -89,7 +90,10 @@ fn what_may_be_whole_is_not_replaced() {
         writer = part.finish().unwrap();
     }
     let manifest = Manifest::new("one", 0, snapshot().of, "amd64", "0".repeat(64));
-    writer.finish(manifest).unwrap();
+    let (file, _) = writer.finish(manifest).unwrap();
+    // That is told before all of the file is read, which is damaged besides.
+    file.write_all_at(&[9], file.metadata().unwrap().len() / 2)
+        .unwrap();
     let we = env!("CARGO_PKG_VERSION");
     for (version, wanted) in [
         ("0.0.1", "there is a snapshot `one` already"),

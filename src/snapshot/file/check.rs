@@ -88,8 +88,12 @@ fn is_reference(name: &str, beginning: &str) -> bool {
     !rest.is_empty() && rest.len() <= 128 && rest.chars().all(fits)
 }
 
-/// Reads what a file says of itself, without looking at its parts.
-fn manifest(file: &mut impl Read, has: u64, architecture: &str) -> Result<Manifest, FileProblem> {
+/// Reads what a file of this size says of itself, without looking at its parts: nothing of it is used before [`check`].
+pub fn manifest(
+    file: &mut impl Read,
+    has: u64,
+    architecture: &str,
+) -> Result<Manifest, FileProblem> {
     let room = MANIFEST_SIZE.div_ceil(BLOCK).saturating_add(1) * BLOCK;
     let mut head = Vec::new();
     file.take(room)
