@@ -46,6 +46,8 @@ const CLOCK: &str = "the clocks of this host and of the engine's host differ, or
 const AUTHORITY: &str = "someone on the way (a proxy) signs with a CA of its own: give its certificates to the tool and the nodes, as in `SSL_CERT_FILE=/path/to/ca.crt`";
 const CGROUP_V1: &str = "the engine's host has cgroup v1, which kubelet refuses from Kubernetes 1.35 on: boot it with `systemd.unified_cgroup_hierarchy=1`, or choose an older Kubernetes version";
 const DISK: &str = "the disk of the engine's host is full (or out of inodes): `docker system df` shows what takes the space, `local-cluster clean --images --cache` frees what this tool takes";
+const OUTPUT: &str =
+    "standard output goes to a disk of this machine that is full: make room, or send it elsewhere";
 
 const SOCKET: &str = "your user may not use the Docker socket: `sudo usermod -aG docker $USER`, then log in again (members of the group are as good as root)";
 const NO_POOL: &str =
@@ -74,6 +76,7 @@ pub const KNOWN_CAUSES: &[KnownCause] = &[
     anywhere(&["too many open files"], INOTIFY),
     anywhere(&["inotify", "no space left on device"], INOTIFY),
     anywhere(&["inotify watch limit reached"], INOTIFY),
+    errors(&["to standard output", "no space left on device"], OUTPUT),
     anywhere(&["no space left on device"], DISK),
     anywhere(&["disk quota exceeded"], DISK),
     anywhere(&["unable to apply caps"], CAPABILITIES),
@@ -116,9 +119,13 @@ impl KnownCause {
     }
 }
 
-/// "no space left on device" is also what inotify's limits are told with: then the disk is not to blame.
+/// "no space left on device" is also what inotify's limits are told with, and a full disk of the client's: then the engine's
+/// is not to blame.
 fn is_weaker(hint: &str, others: &[&str]) -> bool {
-    hint == DISK && others.contains(&INOTIFY)
+    hint == DISK
+        && [INOTIFY, OUTPUT]
+            .iter()
+            .any(|stronger| others.contains(stronger))
 }
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ fn disk_is_full() {
         "docker system df",
     );
     one_hint("mkdir: disk quota exceeded", "docker system df");
+    one_hint(
+        "cannot write to standard output: No space left on device (os error 28)",
+        "standard output",
+    );
 }
 
 #[test]
