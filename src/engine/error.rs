@@ -60,6 +60,9 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody else's volume has the name of one of ours.
+    #[error("there is a volume {0} that this program has not made")]
+    ForeignVolume(String),
     /// The wish to stop came first.
     #[error("interrupted while trying to {action}")]
     Interrupted {
@@ -80,10 +83,17 @@ impl EngineError {
         }
     }
 
-    /// What to do where the engine went away in the midst of something.
+    /// What to do where the engine went away in the midst of something, or where somebody else's volume is in the way.
     pub fn hint(&self) -> Option<String> {
-        let Self::Call { source, .. } = self else {
-            return None;
+        let source = match self {
+            Self::Call { source, .. } => source,
+            Self::ForeignVolume(name) => {
+                return Some(format!(
+                    "if nobody needs what is in it, `docker volume rm {name}` makes room; \
+                     `--label` chooses other names"
+                ));
+            }
+            _ => return None,
         };
         let lost = matches!(
             source,

@@ -1,5 +1,7 @@
 //! The labels by which everything of ours is found again: there is no other state.
 
+/// All of them begin so.
+pub const OURS: &str = "local-cluster.";
 /// The cluster's name, on its containers, volumes and network.
 pub const CLUSTER: &str = "local-cluster.cluster";
 /// The number that decides the cluster's addresses.

@@ -1,7 +1,7 @@
 //! Networks, volumes, containers and images as they are found again: by label.
 
 use super::error::{Doing, absent_is_fine};
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, label};
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
@@ -212,7 +212,8 @@ impl Engine {
             .collect())
     }
 
-    /// Makes a volume; one that is there already is fine.
+    /// Makes a volume; one of ours that is there already is fine. Somebody else's is not: the engine would give that without
+    /// a word, with what is in it.
     pub async fn create_volume(
         &self,
         name: &str,
@@ -223,11 +224,12 @@ impl Engine {
             labels: Some(labels.clone().into_iter().collect()),
             ..VolumeCreateRequest::default()
         };
-        self.docker
-            .create_volume(body)
-            .await
-            .doing(|| format!("create volume {name}"))?;
-        Ok(())
+        let volume = self.docker.create_volume(body).await;
+        let volume = volume.doing(|| format!("create volume {name}"))?;
+        if volume.labels.keys().any(|key| key.starts_with(label::OURS)) {
+            return Ok(());
+        }
+        Err(EngineError::ForeignVolume(name.to_owned()))
     }
 
     /// Removes a volume; one that is not there is fine.

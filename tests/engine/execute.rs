@@ -333,7 +333,7 @@ fn engine_with_starts(starts: Vec<Answer>) -> Fake {
             "POST /volumes/create",
             json(
                 201,
-                &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} }),
+                &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} }),
             ),
         ),
         (
@@ -370,6 +370,24 @@ fn ports(fake: &Fake) -> Vec<String> {
 }
 
 const TAKEN: &str = "driver failed programming external connectivity: Bind for 127.0.0.1:6443 failed: port is already allocated";
+
+/// The engine answers with a volume that is there as if it had made it: somebody else's data would be a node's.
+#[tokio::test]
+async fn a_volume_that_is_not_ours_is_left_alone() {
+    let foreign = json!({ "Name": "kube-master-data", "Driver": "", "Mountpoint": "", "Labels": { "a": "b" }, "Scope": "local",
+                          "Options": {} });
+    let fake = Fake::new([("POST /volumes/create", json(201, &foreign))]);
+    let mut run = Run::new(&fake);
+    let error = run.steps(vec![Step::CreateNode(master())]).await;
+    let error = error.unwrap_err();
+    let told = local_cluster::error::render(&error, &error.hints());
+    assert!(
+        told.contains("volume kube-master-data that this program has not made")
+            && told.contains("docker volume rm kube-master-data"),
+        "{told}"
+    );
+    assert_eq!(fake.log(), ["POST /volumes/create"]);
+}
 
 #[tokio::test]
 async fn a_node_has_its_files_before_it_starts() {
@@ -527,7 +545,7 @@ async fn programs_are_built_in_a_job_that_goes() {
                 "POST /volumes/create",
                 json(
                     201,
-                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} }),
+                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} }),
                 ),
             ),
             ("DELETE /containers/local-cluster-build-etcd", done()),
@@ -597,7 +615,7 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
                 "POST /volumes/create",
                 json(
                     201,
-                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} }),
+                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} }),
                 ),
             ),
             (

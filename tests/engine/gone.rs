@@ -51,7 +51,13 @@ fn engine() -> Fake {
     let made = json(201, &json!({ "Id": "0", "Warnings": [] }));
     let fake = cluster(&[master])
         .instead("GET /volumes", json(200, &json!({ "Volumes": volumes })))
-        .instead("POST /volumes/create", json(201, &volume("", json!({}))))
+        .instead(
+            "POST /volumes/create",
+            json(
+                201,
+                &volume("", json!({ "local-cluster.cluster": "local-cluster" })),
+            ),
+        )
         .instead(
             "POST /networks/create",
             json(201, &json!({ "Id": "0", "Warning": "" })),

@@ -28,7 +28,7 @@ fn snapshot() -> Snapshot {
 /// An engine on which the job prints this, and ends with this status.
 fn engine(logs: Answer, status: i64) -> Fake {
     let created = json(201, &json!({ "Id": "0", "Warnings": [] }));
-    let volume = json!({ "Name": "", "Driver": "local", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} });
+    let volume = json!({ "Name": "", "Driver": "local", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} });
     let fake = Fake::new([
         ("POST /volumes/create", json(201, &volume)),
         ("DELETE /volumes/local-cluster.snapshot.one", done()),
