@@ -124,6 +124,7 @@ fn environment(spec: &ClusterSpec, node: &NodeSpec, etcd: &Etcd) -> String {
     let replicas = if spec.nodes.len() == 1 { "1" } else { "2" };
     let values = [
         ("ROLE", node.role.to_string()),
+        ("KUBERNETES_MINOR", spec.version.minor.to_string()),
         ("NODE_ADDRESS", node.address.to_string()),
         ("SERVICE_SUBNET", spec.network.service_subnet.to_string()),
         ("API_SERVICE", spec.network.api_service.to_string()),
