@@ -212,8 +212,9 @@ impl Engine {
             .collect())
     }
 
-    /// Makes a volume; one of ours that is there already is fine. Somebody else's is not: the engine would give that without
-    /// a word, with what is in it.
+    /// Makes a volume; one that is there already is fine. But where it is to be a cluster's, somebody else's is not: the
+    /// engine would give that without a word, with what is in it. Caches have names that are ours alone, and Docker makes
+    /// one without labels where a job is the first to mount it.
     pub async fn create_volume(
         &self,
         name: &str,
@@ -226,10 +227,11 @@ impl Engine {
         };
         let volume = self.docker.create_volume(body).await;
         let volume = volume.doing(|| format!("create volume {name}"))?;
-        if volume.labels.keys().any(|key| key.starts_with(label::OURS)) {
-            return Ok(());
+        let of_cluster = labels.contains_key(label::CLUSTER);
+        if of_cluster && !volume.labels.keys().any(|key| key.starts_with(label::OURS)) {
+            return Err(EngineError::ForeignVolume(name.to_owned()));
         }
-        Err(EngineError::ForeignVolume(name.to_owned()))
+        Ok(())
     }
 
     /// Removes a volume; one that is not there is fine.

@@ -60,7 +60,7 @@ fn meets_a_full_disk(program: &Program, arguments: &[&str], job: &str) {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         maker.join().unwrap();
         if output.status.success() {
-            // That of others has no labels, and would not be found.
+            // It would not be found by a label.
             engine("DELETE", &format!("/volumes/{volume}"));
             continue;
         }
@@ -91,10 +91,10 @@ fn restore_meets_a_full_disk(program: &Program) {
     engine("DELETE", &format!("/volumes/{volume}"));
 }
 
-/// A volume in which little fits.
+/// A volume in which little fits. By its label it is ours, and by none it is found.
 fn small(name: &str) -> Value {
     let options = json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("size={SMALL}") });
-    json!({ "Name": name, "DriverOpts": options })
+    json!({ "Name": name, "DriverOpts": options, "Labels": { "local-cluster.small": "" } })
 }
 
 /// Makes a volume again and again, until there is a container of this name, or none will come.
