@@ -21,6 +21,8 @@ const CERTIFICATE_VALIDITY: &str = "87600h0m0s";
 pub struct HostFacts {
     /// Whether its cgroups are of version 1 (also where an unused version 2 hierarchy is mounted beside them).
     pub cgroup_v1: bool,
+    /// Whether nodes may make a process dearer to the kernel than the container is (`CAP_SYS_RESOURCE`).
+    pub sys_resource: bool,
 }
 
 /// The configuration file of `kubeadm init` on a master: kubeadm's own two documents, kubelet's and kube-proxy's.
@@ -29,7 +31,7 @@ pub fn init_documents(spec: &ClusterSpec, master: &NodeSpec, host: HostFacts) ->
         render(&kubeadm::InitConfiguration::new(spec, master)),
         render(&kubeadm::ClusterConfiguration::new(spec)),
         render(&component::KubeletConfiguration::new(spec, host)),
-        render(&component::KubeProxyConfiguration::new(spec)),
+        render(&component::KubeProxyConfiguration::new(spec, host)),
     ]
     .join("---\n")
 }

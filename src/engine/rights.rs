@@ -91,6 +91,14 @@ impl FromStr for Rights {
 }
 
 impl Rights {
+    /// Whether nodes have this capability.
+    pub fn has(&self, capability: &str) -> bool {
+        match self {
+            Self::Privileged => true,
+            Self::Capabilities(names) => names.iter().any(|name| name == capability),
+        }
+    }
+
     /// Puts the rights into a container's settings.
     pub(super) fn apply(&self, host: &mut HostConfig) {
         match self {
@@ -214,6 +222,8 @@ mod tests {
             Rights::Privileged,
             Rights::Capabilities(vec!["CHOWN".to_owned(), "BPF".to_owned()]),
         ] {
+            assert!(rights.has("BPF"));
+            assert_eq!(rights.has("SYS_RESOURCE"), rights == Rights::Privileged);
             assert_eq!(rights.to_string().parse(), Ok(rights));
         }
         assert!("CHOWN,EVERYTHING".parse::<Rights>().is_err());

@@ -76,6 +76,7 @@ pub(super) async fn create_node(
     };
     let host = HostFacts {
         cgroup_v1: work.facts.cgroup_v1,
+        sys_resource: making.rights.has("SYS_RESOURCE"),
     };
     let files = files::files(making.spec, node, etcd, host, &pki, work.proxies);
     create_volume(work, making, node).await?;

@@ -12,9 +12,11 @@ use crate::cluster::ClusterSpec;
 /// pods cannot reach.
 const RESOLV_CONF: &str = "/etc/local-cluster/resolv.conf";
 
-/// How dear kubelet and kube-proxy are to the kernel when memory ends: as dear as they are already. Theirs would be -999,
-/// which a container may not have; each start of theirs tried it twice, with 100 ms of sleep after each.
-const OOM_SCORE_ADJ: i32 = 0;
+/// How dear kubelet and kube-proxy are to the kernel when memory ends. Theirs is -999 by default. Where nodes may not have
+/// that, they stay as dear as they are: each start of theirs would try it twice, with 100 ms of sleep after each.
+fn oom_score_adj(host: HostFacts) -> Option<i32> {
+    (!host.sys_resource).then_some(0)
+}
 
 /// Configures kubelet, for all nodes alike.
 #[derive(Serialize)]
@@ -33,7 +35,8 @@ pub(super) struct KubeletConfiguration {
     cluster_domain: &'static str,
     resolv_conf: &'static str,
     rotate_certificates: bool,
-    oom_score_adj: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_score_adj: Option<i32>,
     /// After a restart a kubelet takes the Ready of before for its own, and looks again after this time, when it has said
     /// meanwhile that it is not: 10 s unless told otherwise. It waits as long for the API server's answer to each of its
     /// heartbeats, so that it must be longer than several masters take to agree on a leader. What has not changed it reports
@@ -70,7 +73,7 @@ impl KubeletConfiguration {
             cluster_domain: DNS_DOMAIN,
             resolv_conf: RESOLV_CONF,
             rotate_certificates: true,
-            oom_score_adj: OOM_SCORE_ADJ,
+            oom_score_adj: oom_score_adj(host),
             node_status_update_frequency: "4s",
             node_status_report_frequency: "5m0s",
             registry_pull_qps: 0,
@@ -106,19 +109,20 @@ pub(super) struct KubeProxyConfiguration {
     mode: &'static str,
     #[serde(rename = "clusterCIDR")]
     cluster_cidr: String,
-    oom_score_adj: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oom_score_adj: Option<i32>,
     conntrack: Conntrack,
     iptables: Iptables,
 }
 
 impl KubeProxyConfiguration {
-    pub(super) fn new(spec: &ClusterSpec) -> Self {
+    pub(super) fn new(spec: &ClusterSpec, host: HostFacts) -> Self {
         Self {
             api_version: "kubeproxy.config.k8s.io/v1alpha1",
             kind: "KubeProxyConfiguration",
             mode: "iptables",
             cluster_cidr: spec.network.pod_subnet.to_string(),
-            oom_score_adj: OOM_SCORE_ADJ,
+            oom_score_adj: oom_score_adj(host),
             conntrack: Conntrack {
                 max_per_core: 0,
                 min: 0,

@@ -3,13 +3,23 @@
 use super::*;
 use crate::cluster::{KubernetesVersion, sample};
 
-const V1: HostFacts = HostFacts { cgroup_v1: true };
-const V2: HostFacts = HostFacts { cgroup_v1: false };
+const V1: HostFacts = HostFacts {
+    cgroup_v1: true,
+    sys_resource: false,
+};
+const V2: HostFacts = HostFacts {
+    cgroup_v1: false,
+    sys_resource: true,
+};
 
 /// What differs between the documents for a host with cgroup v1 and one with v2.
 fn only_on_v1(version: (u16, u16, u16)) -> String {
     let spec = sample::of_version(version.0, version.1, version.2);
-    let v2 = documents(&spec, V2);
+    let v2 = HostFacts {
+        cgroup_v1: false,
+        ..V1
+    };
+    let v2 = documents(&spec, v2);
     let unlike = |line: &&str| !v2.lines().any(|other| other == *line);
     documents(&spec, V1)
         .lines()
@@ -204,7 +214,6 @@ fn init_1_30_on_cgroup_v2() {
     clusterDomain: cluster.local
     resolvConf: /etc/local-cluster/resolv.conf
     rotateCertificates: true
-    oomScoreAdj: 0
     nodeStatusUpdateFrequency: 4s
     nodeStatusReportFrequency: 5m0s
     registryPullQPS: 0
@@ -220,7 +229,6 @@ fn init_1_30_on_cgroup_v2() {
     kind: KubeProxyConfiguration
     mode: iptables
     clusterCIDR: 10.244.0.0/16
-    oomScoreAdj: 0
     conntrack:
       maxPerCore: 0
       min: 0
