@@ -181,8 +181,7 @@ async fn evict(
     cancel: &CancellationToken,
 ) -> Result<(), kube::Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-    // Not by `Api::evict`: it writes `delete_options`, which the API server takes for a field that it does not know. Without
-    // a version, since Kubernetes before 1.22 has another.
+    // Not by `Api::evict`: it writes `delete_options`, which the API server takes for a field that it does not know.
     let this = json!({
         "metadata": { "name": pod.name },
         "deleteOptions": only(pod.uid.clone(), DeleteParams::default()),
