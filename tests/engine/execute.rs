@@ -545,7 +545,7 @@ async fn programs_are_built_in_a_job_that_goes() {
                 "POST /volumes/create",
                 json(
                     201,
-                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} }),
+                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} }),
                 ),
             ),
             ("DELETE /containers/local-cluster-build-etcd", done()),
@@ -615,7 +615,7 @@ async fn a_preload_volume_that_cannot_be_filled_goes() {
                 "POST /volumes/create",
                 json(
                     201,
-                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": { "local-cluster.cluster": "local-cluster" }, "Scope": "local", "Options": {} }),
+                    &json!({ "Name": "", "Driver": "", "Mountpoint": "", "Labels": {}, "Scope": "local", "Options": {} }),
                 ),
             ),
             (

@@ -1,4 +1,4 @@
-//! Whether a file that somebody brings is a snapshot; nothing of it is used before.
+//! Whether a file that somebody brings is a snapshot; nothing of it is used before, but to look whether its name is free.
 
 use super::{
     BLOCK, Counted, EMPTY, FORMAT, FileProblem, Kind, MANIFEST, MANIFEST_SIZE, Manifest, Part,
@@ -88,7 +88,8 @@ fn is_reference(name: &str, beginning: &str) -> bool {
     !rest.is_empty() && rest.len() <= 128 && rest.chars().all(fits)
 }
 
-/// Reads what a file of this size says of itself, without looking at its parts: nothing of it is used before [`check`].
+/// Reads what a file of this size says of itself, without looking at its parts. Until [`check`] has said the
+/// same, it is good for nothing but a refusal.
 pub fn manifest(
     file: &mut impl Read,
     has: u64,
